@@ -1,0 +1,325 @@
+/* cistern: share the KV cache of large language models between all inference processes of a host.
+ *
+ *     cistern_open ──▶ cistern_keys ──▶ cistern_match, cistern_acquire ──▶ read in place ──▶ cistern_release
+ *                           │ missing
+ *                           └▶ cistern_claim ──▶ cistern_reserve ──▶ write ──▶ cistern_commit
+ *
+ * A hit reads the block where it lies: no copy, no message, no system call, no lock.
+ *
+ * Statuses: 0 done; above 0 an answer that is no failure (CISTERN_MISS); below 0 as the table at the
+ * end says. Outputs come last and are written on success only. cistern_why() says more about the
+ * last failure of the calling thread.
+ *
+ * Threads: a handle may be used by several threads at once, up to `threads_max` of them; each has pins
+ * and rings of its own, so calls do not wait for each other. Fork: a child opens a handle of its own;
+ * with the parent's, every call returns CISTERN_FORKED. A view may be released, and a slot committed,
+ * by another thread than the one that took it.
+ *
+ * The sidecar may stop or restart at any time: calls then return CISTERN_NO_SERVER (compute without
+ * the cache), views stay readable, and the library attaches again by itself.
+ */
+#ifndef CISTERN_H
+#define CISTERN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define CISTERN_API __attribute__((visibility("default")))
+#else
+#define CISTERN_API
+#endif
+
+#define CISTERN_VERSION_MAJOR 0
+#define CISTERN_VERSION_MINOR 1
+
+/* One attachment of this process to the sidecar, and its threads' lanes. */
+typedef struct cistern cistern_t;
+
+/* The name of a block: 32 bytes. */
+struct cistern_key {
+    uint8_t bytes[32];
+};
+
+/* Everything that must be equal for two blocks to be interchangeable. Two workers that give the same
+ * `name`, tenant and ranks but differ elsewhere are told so at open (CISTERN_NAMESPACE), never given
+ * each other's blocks. Texts may be NULL, which means "". Read during cistern_open() only. */
+struct cistern_namespace {
+    uint32_t size; /* sizeof(struct cistern_namespace) */
+    uint32_t block_tokens; /* tokens a block; not 0 */
+    uint64_t block_bytes; /* bytes of a block: all layers of this rank; not 0, below 4 GiB */
+    const char *name; /* up to 63 bytes; not empty: what people call it */
+    const char *model; /* up to 191 bytes: identity and revision of the weights */
+    const char *dtype; /* this one and the following: up to 63 bytes each */
+    const char *layout; /* order of the dimensions, slowest first */
+    const char *rope;
+    const char *lora;
+    const char *engine; /* engine, and version of its block format */
+    const char *tenant;
+    uint32_t layers;
+    uint32_t heads;
+    uint32_t head_size;
+    uint32_t tp_rank;
+    uint32_t tp_size; /* 0 means 1 */
+    uint32_t pp_rank;
+    uint32_t pp_size; /* 0 means 1 */
+    uint32_t reserved; /* 0 */
+    const void *secret; /* tenant secret: keys the chains (HMAC), never leaves the process */
+    size_t secret_bytes; /* 0: none */
+};
+
+/* Only `size` and `space` must be set; 0 or NULL elsewhere means the default. */
+struct cistern_options {
+    uint32_t size; /* sizeof(struct cistern_options) */
+    uint32_t flags; /* CISTERN_ISOLATED and the like */
+    const struct cistern_namespace *space;
+    const char *socket_path; /* NULL: $CISTERN_SOCKET, else /run/cistern/cistern.sock */
+    uint32_t threads_max; /* threads that may use the handle at once: default 8, at most 64 */
+    uint32_t pins_per_thread; /* views a thread may hold: default 1024, at most 65536 */
+    uint32_t grants_ahead; /* slots lent to a thread in advance: default 4, at most 128 */
+    uint32_t reserved; /* 0 */
+    int64_t timeout_ns; /* how long open may take; default 1 s */
+};
+
+#define CISTERN_ISOLATED 1u /* write through private staging even where the pool may be mapped */
+#define CISTERN_LATE_WRITES 2u /* a GPU or a disk writes my slots: they are quarantined if I die */
+#define CISTERN_CHECKSUM 4u /* commits carry a checksum; copying gets verify those that do */
+
+/* One pinned block: `bytes` bytes at `data`, in the namespace's dtype and layout, readable until
+ * cistern_release(). Never write to it. */
+struct cistern_view {
+    const void *data;
+    uint64_t bytes;
+    uint32_t tier; /* enum cistern_tier */
+    uint32_t opaque[5]; /* the library's */
+};
+
+enum cistern_tier { CISTERN_TIER_HOST = 0, CISTERN_TIER_DEVICE = 1 };
+
+/* One slot lent to this process to be filled: up to `bytes` bytes at `data`. */
+struct cistern_slot {
+    void *data;
+    uint64_t bytes;
+    uint64_t opaque[3]; /* the library's */
+};
+
+/* What a match found. */
+struct cistern_match {
+    uint32_t size; /* sizeof(struct cistern_match), set by the caller */
+    uint32_t hot; /* blocks at the start of the prefix that can be acquired now */
+    uint32_t cold; /* blocks right behind them that lower tiers may have (advice) */
+    uint32_t reserved;
+};
+
+/* One answer of the asynchronous calls, from cistern_drain(). */
+struct cistern_event {
+    uint64_t cookie; /* as given to cistern_wait_async() */
+    int32_t status; /* as cistern_wait() returns it */
+    uint32_t reserved;
+};
+
+/* What this handle did since it was opened. Counts of all its threads. */
+struct cistern_stats {
+    uint32_t size; /* sizeof(struct cistern_stats), set by the caller */
+    uint32_t attached; /* 1 if a sidecar serves the handle now */
+    uint64_t hits; /* blocks pinned */
+    uint64_t misses; /* lookups that ended at a block that was not hot */
+    uint64_t retries; /* looks again, because a slot was being retired */
+    uint64_t violations; /* copies thrown away because the slot changed under the pin: must be 0 */
+    uint64_t checksum_failures; /* copies thrown away because their checksum was wrong */
+    uint64_t commits;
+    uint64_t aborts;
+    uint64_t grant_waits; /* reserves that had to wait for the sidecar */
+    uint64_t bells; /* times a sleeping sidecar was woken */
+    uint64_t reattaches;
+};
+
+/* Attach to the sidecar of this host.
+ *
+ * options     see above
+ * out_handle  the handle; owned by the caller, given back by cistern_close()
+ *
+ * Returns 0; CISTERN_NO_SERVER, CISTERN_NAMESPACE, CISTERN_VERSION, CISTERN_DENIED, CISTERN_LIMIT,
+ * CISTERN_TOO_LARGE, CISTERN_INVALID or CISTERN_NO_MEMORY; cistern_why() names the cause.
+ */
+CISTERN_API int cistern_open(const struct cistern_options *options, cistern_t **out_handle);
+
+/* Give everything back: pins, slots, claims, memory. Views and slots of the handle become invalid.
+ * Sets *handle to NULL; accepts NULL. No other thread may be inside a call on it. */
+CISTERN_API void cistern_close(cistern_t **handle);
+
+/* Keys of a prompt's full blocks.
+ *
+ * parent      key of the block before the first token, or NULL at the start of a prompt
+ * tokens      `token_count` token ids; a last partial block gets no key
+ * out_keys    room for token_count / block_tokens keys
+ * out_count   keys written
+ *
+ * Returns 0, CISTERN_INVALID. Cost: one SHA-256 of 32 + 4 × block_tokens bytes a block.
+ * Source: the key chain of the design; vLLM hashes its blocks the same way.
+ */
+CISTERN_API int cistern_keys(cistern_t *handle, const struct cistern_key *parent,
+    const uint32_t *tokens, size_t token_count, struct cistern_key *out_keys, size_t *out_count);
+
+/* Keys from an engine's own block hashes: each is folded with the namespace and the group.
+ *
+ * hashes      `count` hashes of `hash_bytes` each, 1 to 64, one behind the other
+ * group       KV cache group of the engine, 0 if it has none
+ * out_keys    room for `count`
+ */
+CISTERN_API int cistern_keys_from_hashes(cistern_t *handle, const void *hashes, size_t hash_bytes,
+    size_t count, uint32_t group, struct cistern_key *out_keys);
+
+/* How much of a prefix is here? Pins nothing.
+ *
+ * keys       `count` keys, first block first; read during the call only
+ * out_match  see struct cistern_match
+ *
+ * Returns 0, also when nothing is hot. Cost: no system call; a batch of cache-line loads.
+ */
+CISTERN_API int cistern_match(cistern_t *handle, const struct cistern_key *keys, size_t count,
+    struct cistern_match *out_match);
+
+/* Pin the hot blocks at the start of a prefix, to be read in place.
+ *
+ * keys       `count` keys, first block first; read during the call only
+ * out_views  room for `count`; the first `*out_count` are set
+ * out_count  hot blocks pinned, 1 to `count`
+ *
+ * Returns 0; CISTERN_MISS if the first block is not hot; CISTERN_PINS if no pin was free for it.
+ * Cost: no system call, no lock, no allocation. Source: orderings 1 and 2 of shm/README.md.
+ */
+CISTERN_API int cistern_acquire(cistern_t *handle, const struct cistern_key *keys, size_t count,
+    struct cistern_view *out_views, size_t *out_count);
+
+/* End the reading of `count` views, after the last byte was read (for a GPU: after its stream passed).
+ * Returns 0; CISTERN_STALE if one of them was released before (the others are released). */
+CISTERN_API int cistern_release(cistern_t *handle, struct cistern_view *views, size_t count);
+
+/* Take free slots to fill.
+ *
+ * count       how many, at most 128
+ * timeout_ns  how long to wait for the sidecar if too few were lent in advance
+ * out_slots   room for `count`; the first `*out_count` are set
+ * out_count   1 to `count`
+ *
+ * Returns 0; CISTERN_BUSY if no slot could be had in time; CISTERN_LIMIT if too many are lent already.
+ * Cost: no system call and no lock while slots lent in advance last.
+ */
+CISTERN_API int cistern_reserve(cistern_t *handle, size_t count, int64_t timeout_ns,
+    struct cistern_slot *out_slots, size_t *out_count);
+
+/* Publish a filled slot under `key`; the slot is the sidecar's from here on.
+ *
+ * parent  key of the block before it in its prefix, or NULL: children are evicted before parents
+ * bytes   how many were written, 1 to slot->bytes
+ *
+ * The block is visible to every process as soon as the sidecar has read the message: under a
+ * microsecond if it polls. If the key is hot already, the first writer wins and the slot goes back.
+ * Returns 0; CISTERN_STALE if the slot was committed or aborted before; CISTERN_NO_SERVER if the
+ * sidecar that lent it is gone. Cost: no round trip; one system call only if the sidecar sleeps.
+ */
+CISTERN_API int cistern_commit(cistern_t *handle, struct cistern_slot *slot,
+    const struct cistern_key *key, const struct cistern_key *parent, uint64_t bytes);
+
+/* Give a slot back unused. Returns as cistern_commit(). */
+CISTERN_API int cistern_abort(cistern_t *handle, struct cistern_slot *slot);
+
+/* Wait until the sidecar has handled all that this thread sent before.
+ * Returns 0, CISTERN_BUSY at the deadline, CISTERN_NO_SERVER. */
+CISTERN_API int cistern_flush(cistern_t *handle, int64_t timeout_ns);
+
+/* Copy a hot block out: `room` bytes at `out_data`; `*out_bytes` is the block's size.
+ * Returns 0, CISTERN_MISS, CISTERN_TOO_LARGE if the room is too small. */
+CISTERN_API int cistern_get(cistern_t *handle, const struct cistern_key *key, void *out_data,
+    uint64_t room, uint64_t *out_bytes);
+
+/* Copy a block in and publish it: reserve, memcpy, commit.
+ * Returns as cistern_reserve() and cistern_commit(). */
+CISTERN_API int cistern_put(cistern_t *handle, const struct cistern_key *key,
+    const struct cistern_key *parent, const void *data, uint64_t bytes);
+
+/* "I am going to compute this block." Compute once per host.
+ *
+ * Returns 0 if the block is hot already; CISTERN_MINE: compute and commit it, or give the claim up
+ * with cistern_unclaim(); CISTERN_OTHER: another worker computes it, cistern_wait() waits for it.
+ * A claim ends with the commit of its key, with the claimer's death, or at the sidecar's claim_ms.
+ */
+CISTERN_API int cistern_claim(cistern_t *handle, const struct cistern_key *key);
+
+/* Give a claim up; the next waiter gets it. Returns 0. */
+CISTERN_API int cistern_unclaim(cistern_t *handle, const struct cistern_key *key);
+
+/* Wait for a block that another worker computes.
+ * Returns 0: it is hot; CISTERN_MINE: the claimer gave up or died, the claim is yours now;
+ * CISTERN_MISS: the deadline passed, or nobody computes it. */
+CISTERN_API int cistern_wait(cistern_t *handle, const struct cistern_key *key, int64_t timeout_ns);
+
+/* The same, without waiting: the answer comes through cistern_drain() with `cookie`.
+ * Returns CISTERN_PENDING. */
+CISTERN_API int cistern_wait_async(
+    cistern_t *handle, const struct cistern_key *key, int64_t timeout_ns, uint64_t cookie);
+
+/* A descriptor that polls readable while answers may wait for cistern_drain(). The library's: do not
+ * read or close it; valid until cistern_close(), also across a restart of the sidecar.
+ * Returns -1 with the parent's handle in a forked child. */
+CISTERN_API int cistern_fd(cistern_t *handle);
+
+/* Take the answers that arrived: up to `room` events, `*out_count` of them. Never waits. Threads: one
+ * at a time. Returns 0, also when there are none. */
+CISTERN_API int cistern_drain(
+    cistern_t *handle, struct cistern_event *out_events, size_t room, size_t *out_count);
+
+/* Counts of this handle. Returns 0. */
+CISTERN_API int cistern_stats(cistern_t *handle, struct cistern_stats *out_stats);
+
+/* Name, meaning and advice of a status. Never NULL. */
+CISTERN_API const char *cistern_status_name(int status);
+CISTERN_API const char *cistern_status_meaning(int status);
+CISTERN_API const char *cistern_status_advice(int status);
+
+/* What the last call of this thread that failed has to say; "" if nothing. Valid until the thread's
+ * next failing call. Never NULL. */
+CISTERN_API const char *cistern_why(void);
+
+/* Statuses. The number's range is the group; a released number never changes. */
+enum cistern_status {
+    CISTERN_OK = 0,
+    /* answers: compute, or wait */
+    CISTERN_MISS = 1,
+    CISTERN_PENDING = 2,
+    CISTERN_MINE = 3,
+    CISTERN_OTHER = 4,
+    /* this call is wrong: correct the caller */
+    CISTERN_INVALID = -1,
+    CISTERN_NAMESPACE = -2,
+    CISTERN_STALE = -3,
+    CISTERN_FORKED = -4,
+    CISTERN_TOO_LARGE = -5,
+    CISTERN_DENIED = -6,
+    /* not now: try again later */
+    CISTERN_BUSY = -100,
+    CISTERN_PINS = -101,
+    CISTERN_THREADS = -102,
+    CISTERN_LIMIT = -103,
+    /* no cache for now: compute; the library attaches again by itself */
+    CISTERN_NO_SERVER = -200,
+    /* the two sides differ: upgrade one of them */
+    CISTERN_VERSION = -300,
+    CISTERN_MALFORMED = -301,
+    CISTERN_UNSUPPORTED = -302,
+    /* something broke: report it */
+    CISTERN_INTERNAL = -400,
+    CISTERN_IO = -401,
+    CISTERN_NO_MEMORY = -402
+};
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

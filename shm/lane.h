@@ -1,0 +1,166 @@
+/* lane: the private shared memory of one client handle, in two segments.
+ *
+ *   client part: the client writes, the server maps it read-only
+ *   ┌────────┬── seat 0 ─────────────────────────────────────────────┬── seat 1 ─ …
+ *   │ header │ words │ pin records │ request ring │ touch log        │
+ *   └────────┴───────────────────────────────────────────────────────┴───────────
+ *   server part: the server writes, that client maps it read-only
+ *   ┌─────────────────────┬── seat 0 ────────────┬── seat 1 ─ …
+ *   │ header, event ring  │ words │ reply ring   │
+ *   └─────────────────────┴──────────────────────┴───────────
+ *
+ * A seat belongs to one thread of the client at a time, so every word has one writer. Nothing in a
+ * lane needs repair after a death: the lane is dropped and its memory never given to anybody else.
+ */
+#ifndef CISTERN_SHM_LANE_H
+#define CISTERN_SHM_LANE_H
+
+#include "shm/layout.h"
+#include "shm/ring.h"
+
+#include <stdint.h>
+
+#define LANE_REQUESTS 256u /* entries a seat; powers of two, as all rings */
+#define LANE_REPLIES 256u
+#define LANE_TOUCHES 8192u
+#define LANE_EVENTS 1024u
+#define LANE_SEATS_MAX 64u
+#define LANE_PINS_MAX 65536u
+
+/* What a request asks. Answers come in the same seat's reply ring; see sidecar/session/dispatch. */
+enum request_type {
+    REQUEST_NONE = 0,
+    REQUEST_GRANT = 1, /* lend `count` slots: a REPLY_GRANT each; the last has flag REPLY_LAST */
+    REQUEST_COMMIT = 2, /* publish (slot, generation) under `key`: no reply */
+    REQUEST_ABORT = 3, /* take the grant (slot, generation) back: no reply */
+    REQUEST_CLAIM = 4, /* claim `key`: REPLY_CLAIM with OK (it is hot), MINE or OTHER */
+    REQUEST_UNCLAIM = 5, /* give the claim of `key` up: no reply */
+    REQUEST_WAIT =
+        6, /* tell when `key` is hot (OK), its claim is ours (MINE), or too late (MISS) */
+    REQUEST_CANCEL = 7, /* forget the wait of `cookie`: no reply, if none was sent yet */
+    REQUEST_FENCE = 8 /* REPLY_FENCE when every earlier request of the seat was handled */
+};
+
+#define REQUEST_CHECKSUM 1u /* flag of COMMIT: `checksum` is set */
+#define REQUEST_PARENT 2u /* flag of COMMIT: `parent` is set */
+#define REQUEST_EVENT 4u /* flag of WAIT: answer in the event ring, not in the reply ring */
+
+/* A request in private memory; in the ring it is 16 words. */
+struct request {
+    uint32_t type; /* enum request_type */
+    uint32_t flags;
+    uint64_t cookie; /* the client's own; comes back in the reply */
+    uint32_t slot; /* COMMIT, ABORT: as in the grant */
+    uint32_t count; /* GRANT: how many, at most LANE_REPLIES / 2 */
+    uint64_t generation;
+    uint64_t bytes; /* COMMIT: how many were written */
+    uint64_t checksum; /* XXH3-64 of them */
+    uint64_t timeout_ns; /* WAIT: from now; bounded by the server */
+    struct key key;
+    struct key parent;
+    uint64_t zero;
+};
+
+enum reply_type {
+    REPLY_NONE = 0,
+    REPLY_GRANT = 1,
+    REPLY_CLAIM = 2,
+    REPLY_WAIT = 3,
+    REPLY_FENCE = 4
+};
+
+#define REPLY_LAST 1u /* flag: nothing more follows for this request */
+
+/* A reply in private memory; in the reply ring, or the event ring, it is 8 words. */
+struct reply {
+    uint32_t type; /* enum reply_type */
+    int32_t status; /* enum status */
+    uint64_t cookie;
+    uint32_t slot; /* GRANT: the slot; of an isolated client: its staging slot */
+    uint32_t flags;
+    uint64_t bytes; /* GRANT: room in the slot */
+    uint64_t generation;
+    uint64_t offset; /* GRANT: bytes from the start of the pool; isolated: of the staging segment */
+    uint64_t zero[2];
+};
+
+#define LANE_REQUEST_WORDS (sizeof(struct request) / sizeof(uint64_t))
+#define LANE_REPLY_WORDS (sizeof(struct reply) / sizeof(uint64_t))
+
+/* Words of a seat that its thread writes. The server loads each once, then checks it. */
+struct seat_client {
+    _Alignas(64) _Atomic uint32_t pins_high; /* records below it may be in use; see pin.h */
+    _Alignas(64) _Atomic uint32_t request_tail;
+    _Alignas(64) _Atomic uint32_t touch_tail; /* runs free; the newest LANE_TOUCHES are kept */
+    _Alignas(64) _Atomic uint32_t reply_head;
+    _Atomic uint32_t sleeping; /* 1: wake me on the reply tail (bell.h) */
+};
+
+/* Words of a seat that the server writes. */
+struct seat_server {
+    _Alignas(64) _Atomic uint32_t request_head;
+    _Alignas(64) _Atomic uint32_t reply_tail; /* the word that a waiting thread sleeps on */
+};
+
+struct lane_client_header {
+    _Alignas(64) _Atomic uint32_t seats_used; /* seats below it were used once; never lowered */
+    _Alignas(64) _Atomic uint32_t event_head;
+};
+
+struct lane_server_header {
+    _Alignas(64) _Atomic uint32_t event_tail;
+    _Alignas(64) _Atomic uint64_t events[LANE_EVENTS * LANE_REPLY_WORDS];
+};
+
+static_assert(sizeof(struct request) == 128, "a request is two cache lines");
+static_assert(sizeof(struct reply) == 64, "a reply is one cache line");
+static_assert(sizeof(struct seat_client) == 256, "a line for each word that changes on its own");
+static_assert(sizeof(struct seat_server) == 128, "two lines");
+
+/* How large a lane is: agreed at the door. */
+struct lane_shape {
+    uint32_t seats;
+    uint32_t pins; /* records a seat */
+};
+
+/* One seat as one process maps it. */
+struct lane_seat {
+    struct seat_client *client;
+    struct seat_server *server;
+    _Atomic uint32_t *pins; /* `shape.pins` records */
+    _Atomic uint64_t *requests; /* LANE_REQUESTS entries */
+    _Atomic uint32_t *touches; /* LANE_TOUCHES slots */
+    _Atomic uint64_t *replies; /* LANE_REPLIES entries */
+};
+
+uint64_t lane_client_bytes(const struct lane_shape *shape);
+uint64_t lane_server_bytes(const struct lane_shape *shape);
+
+/* The addresses of seat `index` in the two mapped parts. */
+struct lane_seat lane_seat_at(
+    const struct lane_shape *shape, void *client_base, void *server_base, uint32_t index);
+
+/* The two ends of a seat's rings. Each side opens the ends that it owns, once, when the lane is new. */
+struct ring_writer lane_request_writer(const struct lane_seat *seat);
+struct ring_reader lane_request_reader(const struct lane_seat *seat);
+struct ring_writer lane_reply_writer(const struct lane_seat *seat);
+struct ring_reader lane_reply_reader(const struct lane_seat *seat);
+struct ring_writer lane_event_writer(
+    struct lane_server_header *server, const struct lane_client_header *client);
+struct ring_reader lane_event_reader(
+    const struct lane_server_header *server, struct lane_client_header *client);
+
+/* Client: append a slot to the touch log; call for the deepest block of a prefix first. */
+static inline void lane_touch(const struct lane_seat *seat, uint32_t *tail, uint32_t slot)
+{
+    shared32_store_relaxed(&seat->touches[*tail & (LANE_TOUCHES - 1)], slot);
+    ++*tail;
+}
+
+/* Client: show the touches to the server; ordering 1, partner: the server's acquire of the tail. */
+static inline void lane_touch_publish(const struct lane_seat *seat, uint32_t tail)
+{
+    shared32_store_release(&seat->client->touch_tail, tail);
+}
+
+#endif
