@@ -1,0 +1,122 @@
+/* answer: see answer.h. A table of CORE_WAITS_MAX entries: small enough to be searched. */
+#include "libclient/answer.h"
+
+#include "libclient/why.h"
+#include "shm/bell.h"
+#include "shm/status.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+static struct core_wait *find(struct cistern *handle, uint64_t number)
+{
+    for (uint32_t i = 0; handle->waits != NULL && i < CORE_WAITS_MAX; i++) {
+        if (handle->waits[i].number == number) {
+            return &handle->waits[i];
+        }
+    }
+    return NULL;
+}
+
+int answer_expect(struct cistern *handle, uint64_t cookie, uint32_t attach, uint64_t *out_number)
+{
+    if (handle->waits == NULL) {
+        handle->waits = calloc(CORE_WAITS_MAX, sizeof *handle->waits);
+        if (handle->waits == NULL) {
+            return why_failed(STATUS_NO_MEMORY, "no memory for asynchronous waits");
+        }
+    }
+    struct core_wait *wait = find(handle, 0);
+    if (wait == NULL) {
+        return why_failed(STATUS_LIMIT,
+            "%u asynchronous waits are under way: call cistern_drain() first", CORE_WAITS_MAX);
+    }
+    *wait = (struct core_wait){
+        .cookie = cookie,
+        .number = ++handle->wait_number,
+        .attach = attach,
+        .status = STATUS_PENDING,
+    };
+    handle->wait_count++;
+    *out_number = wait->number;
+    return STATUS_OK;
+}
+
+static void settle(struct cistern *handle, struct core_wait *wait)
+{
+    *wait = (struct core_wait){0};
+    handle->wait_count--;
+}
+
+void answer_forget(struct cistern *handle, uint64_t number)
+{
+    struct core_wait *wait = find(handle, number);
+    if (wait != NULL) {
+        settle(handle, wait);
+    }
+}
+
+void answer_ready(struct cistern *handle, uint64_t number, int32_t status)
+{
+    struct core_wait *wait = find(handle, number);
+    if (wait != NULL) {
+        wait->status = status;
+        answer_nudge(handle, true);
+    }
+}
+
+/* Foreign: a caller is told only what cistern_wait() may say. */
+static int32_t checked(int32_t status)
+{
+    return status == STATUS_OK || status == STATUS_MINE || status < 0 ? status : STATUS_MISS;
+}
+
+bool answer_take(struct cistern *handle, uint32_t attach, const struct reply *reply,
+    struct cistern_event *out_event)
+{
+    struct core_wait *wait = reply->cookie == 0 ? NULL : find(handle, reply->cookie);
+    if (reply->type != REPLY_WAIT || wait == NULL || wait->attach != attach) {
+        return false;
+    }
+    *out_event = (struct cistern_event){.cookie = wait->cookie, .status = checked(reply->status)};
+    settle(handle, wait);
+    return true;
+}
+
+bool answer_take_ready(struct cistern *handle, struct cistern_event *out_event)
+{
+    if (handle->wait_count == 0) {
+        return false;
+    }
+    for (uint32_t i = 0; i < CORE_WAITS_MAX; i++) {
+        struct core_wait *wait = &handle->waits[i];
+        if (wait->number != 0 && wait->status != STATUS_PENDING) {
+            *out_event = (struct cistern_event){.cookie = wait->cookie, .status = wait->status};
+            settle(handle, wait);
+            return true;
+        }
+    }
+    return false;
+}
+
+void answer_lost(struct cistern *handle, uint32_t attach)
+{
+    for (uint32_t i = 0; handle->wait_count > 0 && i < CORE_WAITS_MAX; i++) {
+        struct core_wait *wait = &handle->waits[i];
+        if (wait->number != 0 && wait->attach == attach && wait->status == STATUS_PENDING) {
+            wait->status = STATUS_NO_SERVER;
+            answer_nudge(handle, true);
+        }
+    }
+}
+
+void answer_nudge(struct cistern *handle, bool readable)
+{
+    if (readable) {
+        bell_ring(handle->nudge);
+    } else {
+        uint64_t count;
+        ssize_t got = read(handle->nudge, &count, sizeof count); /* does not block */
+        (void)got;
+    }
+}

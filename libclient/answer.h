@@ -1,0 +1,34 @@
+/* answer: the asynchronous waits of a handle, and what came of them.
+ *
+ * Filled by libclient/claim, emptied by libclient/drain, answered with NO_SERVER by
+ * libclient/reattach when the sidecar that was asked is gone. Every call here is under the
+ * handle's lock.
+ */
+#ifndef CISTERN_LIBCLIENT_ANSWER_H
+#define CISTERN_LIBCLIENT_ANSWER_H
+
+#include "libclient/core.h"
+
+/* Note a wait of the caller's `cookie`. Returns 0, STATUS_LIMIT or STATUS_NO_MEMORY. */
+int answer_expect(struct cistern *handle, uint64_t cookie, uint32_t attach, uint64_t *out_number);
+
+/* The wait `number` never went out, or its answer was taken. */
+void answer_forget(struct cistern *handle, uint64_t number);
+
+/* The answer of a wait is known here: it waits for cistern_drain(). */
+void answer_ready(struct cistern *handle, uint64_t number, int32_t status);
+
+/* An event of an attachment's ring. Returns false if nobody waits for it. */
+bool answer_take(struct cistern *handle, uint32_t attach, const struct reply *reply,
+    struct cistern_event *out_event);
+
+/* Take an answer that was ready here. Returns false if there is none. */
+bool answer_take_ready(struct cistern *handle, struct cistern_event *out_event);
+
+/* All waits of an attachment end with NO_SERVER. */
+void answer_lost(struct cistern *handle, uint32_t attach);
+
+/* Make cistern_fd() readable from here, or let the lane alone decide. */
+void answer_nudge(struct cistern *handle, bool readable);
+
+#endif

@@ -1,0 +1,166 @@
+/* call: see call.h. */
+#include "libclient/call.h"
+
+#include "libclient/moment.h"
+#include "libclient/reattach.h"
+#include "libclient/why.h"
+#include "shm/bell.h"
+#include "shm/ring.h"
+#include "shm/status.h"
+
+#include <string.h>
+
+#define SLICE_NS \
+    (100 * MOMENT_MS) /* insurance against a lost wake-up, and between looks for a hang-up */
+#define ROOM_SLICE_NS (MOMENT_MS / 20) /* nobody wakes us when there is room again */
+
+/* Ring the bell if the server sleeps; once a sleep is enough. */
+static void ring_bell(struct core_seat *seat)
+{
+    const struct attach *attach = seat->attach;
+    uint32_t sleep = bell_look(&attach->index.header->server_sleeping);
+    if ((sleep & 1) != 0 && sleep != seat->lane->rung) {
+        seat->lane->rung = sleep;
+        bell_ring(attach->bell);
+        core_count(seat, CORE_BELLS, 1);
+    }
+}
+
+/* The request ring is full: the server is behind, asleep, or gone. */
+__attribute__((cold)) static int wait_for_room(
+    struct cistern *handle, struct core_seat *seat, uint64_t deadline_ns)
+{
+    struct ring_writer *ring = &seat->lane->requests;
+    uint64_t spin_until = moment_now_ns() + handle->spin_ns;
+    uint64_t look_at = 0;
+    for (;;) {
+        if (ring_room(ring, 1) > 0) {
+            return STATUS_OK;
+        }
+        uint64_t now = moment_now_ns();
+        if (now < spin_until) {
+            shared_relax();
+            continue;
+        }
+        if (now >= deadline_ns) {
+            return why_failed(STATUS_BUSY, "the sidecar is behind with this thread's requests");
+        }
+        if (now >= look_at) {
+            look_at = now + SLICE_NS;
+            /* It may wait for us to take our replies: it stops reading when there is no room. */
+            if (call_take_in(handle, seat) < 0 ||
+                reattach_look(handle, seat->attach) != STATUS_OK) {
+                return STATUS_NO_SERVER;
+            }
+        }
+        ring_bell(seat);
+        (void)call_take_in(handle, seat);
+        bell_sleep(ring->head_word, ring->head, ROOM_SLICE_NS);
+    }
+}
+
+int call_send(struct cistern *handle, struct core_seat *seat, const struct request *request,
+    uint64_t deadline_ns)
+{
+    struct ring_writer *ring = &seat->lane->requests;
+    if (__builtin_expect(ring_room(ring, 1) == 0, 0)) {
+        int status = wait_for_room(handle, seat, deadline_ns);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    ring_fill(ring, request);
+    ring_publish(ring);
+    ring_bell(seat);
+    return STATUS_OK;
+}
+
+static void route(struct core_seat *seat, const struct reply *reply)
+{
+    struct attach_lane *lane = seat->lane;
+    if (reply->type == REPLY_GRANT) {
+        (void)book_arrived(&lane->grants, reply, seat->attach->grant_bytes);
+        return;
+    }
+    if (reply->type == REPLY_FENCE) {
+        lane->fence = reply->cookie;
+    }
+    if (lane->awaited != 0 && reply->cookie == lane->awaited) {
+        lane->answer = *reply;
+        lane->answered = true;
+        lane->awaited = 0;
+    }
+    /* Anything else answers a call that gave up. */
+}
+
+int call_take_in(struct cistern *handle, struct core_seat *seat)
+{
+    struct ring_reader *ring = &seat->lane->replies;
+    enum ring_result result;
+    int count = 0;
+    /* Bounded: more than a ring of replies has no cause. */
+    while ((result = ring_look(ring)) == RING_ENTRY && count < (int)LANE_REPLIES) {
+        struct reply reply = {0};
+        ring_copy(ring, &reply);
+        route(seat, &reply);
+        count++;
+    }
+    if (count > 0) {
+        ring_return(ring);
+    }
+    if (result == RING_WILD) {
+        return reattach_lost(handle, seat->attach);
+    }
+    return count;
+}
+
+int call_wait(struct cistern *handle, struct core_seat *seat, uint64_t deadline_ns)
+{
+    struct attach_lane *lane = seat->lane;
+    uint64_t start = moment_now_ns();
+    uint64_t look_at = start + SLICE_NS;
+    for (uint64_t now = start;; now = moment_now_ns()) {
+        int count = call_take_in(handle, seat);
+        if (count != 0) {
+            return count > 0 ? STATUS_OK : STATUS_NO_SERVER;
+        }
+        if (now >= deadline_ns) {
+            return STATUS_BUSY;
+        }
+        if (now - start < handle->spin_ns) {
+            shared_relax();
+            continue;
+        }
+        if (now >= look_at) {
+            look_at = now + SLICE_NS;
+            if (reattach_look(handle, seat->attach) != STATUS_OK) {
+                return STATUS_NO_SERVER;
+            }
+        }
+        uint64_t left = deadline_ns - now;
+        bell_announce(&lane->words.client->sleeping, 1);
+        if (ring_look(&lane->replies) == RING_EMPTY) {
+            bell_sleep(
+                lane->replies.tail_word, lane->replies.head, left < SLICE_NS ? left : SLICE_NS);
+        }
+        bell_awake(&lane->words.client->sleeping, 0);
+    }
+}
+
+int call_ask(
+    struct cistern *handle, struct core_seat *seat, struct request *request, uint64_t deadline_ns)
+{
+    struct attach_lane *lane = seat->lane;
+    request->cookie = ++lane->cookie;
+    lane->awaited = request->cookie;
+    lane->answered = false;
+    int status = call_send(handle, seat, request, deadline_ns);
+    while (status == STATUS_OK && !lane->answered) {
+        status = call_wait(handle, seat, deadline_ns);
+    }
+    lane->awaited = 0;
+    if (status == STATUS_OK) {
+        return lane->answer.status;
+    }
+    return status;
+}

@@ -1,0 +1,117 @@
+/* match: how much of a prefix is hot, and how much of the rest may be cold. Pins nothing: what
+ * it says may be out of date when the caller reads it, so it is advice for planning, never leave
+ * to read. */
+#include "libclient/match.h"
+
+#include "libclient/hit.h"
+#include "libclient/reattach.h"
+#include "libclient/thread.h"
+#include "libclient/why.h"
+#include "shm/hint.h"
+#include "shm/status.h"
+
+#define CHUNK 64u
+
+/* Does the table name a slot that holds the key now? */
+static bool is_hot(
+    const struct attach *attach, const struct key *key, const struct hint_place *place)
+{
+    uint32_t position = 0;
+    for (;;) {
+        uint32_t slot = hint_next(&attach->index, place, HINT_HOT, &position);
+        if (slot == HINT_NONE) {
+            return false;
+        }
+        const struct slot_line *line = &attach->index.lines[slot];
+        uint64_t state = slot_load_state(line);
+        /* A slot being retired counts as gone: whoever needs it asks with a pin. */
+        if (slot_state_of(state) == SLOT_VALID && slot_holds(line, key, attach->space)) {
+            return true;
+        }
+    }
+}
+
+bool match_is_hot(const struct attach *attach, const struct key *key)
+{
+    struct hint_place place = hint_place_of(key, attach->index.hint_mask);
+    return is_hot(attach, key, &place);
+}
+
+/* Hot blocks at the start of a chunk, whose lines are fetched while it goes. */
+static size_t match_chunk(const struct attach *attach, const struct cistern_key *keys, size_t count)
+{
+    struct hint_place places[CHUNK];
+    for (size_t i = 0; i < count; i++) {
+        struct key key = hit_key(&keys[i]);
+        places[i] = hint_place_of(&key, attach->index.hint_mask);
+        hint_prefetch(&attach->index, &places[i]);
+    }
+    size_t candidates = 0;
+    while (candidates < count) {
+        uint32_t position = 0;
+        uint32_t slot = hint_next(&attach->index, &places[candidates], HINT_HOT, &position);
+        if (slot == HINT_NONE) {
+            break;
+        }
+        __builtin_prefetch(&attach->index.lines[slot], 0, 3);
+        candidates++;
+    }
+    size_t hot = 0;
+    while (hot < candidates) {
+        struct key key = hit_key(&keys[hot]);
+        if (!is_hot(attach, &key, &places[hot])) {
+            break;
+        }
+        hot++;
+    }
+    return hot;
+}
+
+static size_t count_cold(const struct attach *attach, const struct cistern_key *keys, size_t count)
+{
+    size_t cold = 0;
+    while (cold < count) {
+        struct key key = hit_key(&keys[cold]);
+        struct hint_place place = hint_place_of(&key, attach->index.hint_mask);
+        uint32_t position = 0;
+        if (hint_next(&attach->index, &place, HINT_COLD, &position) == HINT_NONE) {
+            break;
+        }
+        cold++;
+    }
+    return cold;
+}
+
+int cistern_match(cistern_t *handle, const struct cistern_key *keys, size_t count,
+    struct cistern_match *out_match)
+{
+    if (handle == NULL || keys == NULL || count == 0 || out_match == NULL) {
+        return why_failed(STATUS_INVALID, "cistern_match: an argument is NULL, or count is 0");
+    }
+    if (count > UINT32_MAX || out_match->size < sizeof *out_match) {
+        return why_failed(STATUS_INVALID, "cistern_match: count, or out_match->size, is wrong");
+    }
+    struct core_seat *seat;
+    int status = thread_enter(handle, &seat);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    struct attach *attach = seat->attach;
+    size_t hot = 0;
+    size_t size;
+    size_t found;
+    do {
+        size = count - hot < CHUNK ? count - hot : CHUNK;
+        found = match_chunk(attach, keys + hot, size);
+        hot += found;
+    } while (found == size && hot < count);
+    if (shared64_load_relaxed(&attach->index.header->epoch) != attach->epoch) {
+        return reattach_lost(handle, attach);
+    }
+    if (hot == 0) {
+        reattach_glance(handle, attach);
+    }
+    out_match->hot = (uint32_t)hot;
+    out_match->cold = (uint32_t)count_cold(attach, keys + hot, count - hot);
+    return STATUS_OK;
+}
