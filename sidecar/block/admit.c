@@ -1,0 +1,114 @@
+/* admit: see admit.h. */
+#include "sidecar/block/admit.h"
+
+#include "shm/status.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+uint32_t admit_find(const struct blocks *blocks, const struct key *key, uint16_t space)
+{
+    const struct index_view *index = &blocks->index;
+    struct hint_place place = hint_place_of(key, index->hint_mask);
+    uint32_t position = 0;
+    while (position < 16) {
+        uint32_t slot = hint_next(index, &place, HINT_HOT, &position);
+        if (slot == HINT_NONE) {
+            break;
+        }
+        const struct slot_line *line = &index->lines[slot];
+        if (slot_state_of(slot_load_state(line)) == SLOT_VALID && slot_holds(line, key, space)) {
+            return slot;
+        }
+    }
+    return HINT_NONE;
+}
+
+/* Is there a free word for this key's hint? Only then is its slot published: without a hint nobody
+ * would find it, and taking a published slot back needs a sweep. */
+static bool has_room(const struct index_view *index, const struct key *key)
+{
+    struct hint_place place = hint_place_of(key, index->hint_mask);
+    for (uint32_t at = 0; at < 16; at++) {
+        const struct hint_bucket *bucket = &index->hints[place.bucket[at / 8]];
+        if (shared64_load_relaxed(&bucket->word[at % 8]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_lent(uint64_t state, uint64_t generation)
+{
+    return (slot_state_of(state) == SLOT_RESERVED || slot_state_of(state) == SLOT_LOADING) &&
+           slot_generation_of(state) == generation;
+}
+
+/* The block is readable: count it, and tell the policy. */
+static void welcome(struct blocks *blocks, uint32_t slot, const struct slot_content *content,
+    const struct key *parent, uint32_t class)
+{
+    uint32_t parent_slot = POLICY_NONE;
+    if (parent != NULL) {
+        parent_slot = admit_find(blocks, parent, content->space);
+        /* Keys are the clients' word: a block may name itself. */
+        if (parent_slot == slot || parent_slot == HINT_NONE ||
+            pool_class_of(&blocks->pool, parent_slot) != class) {
+            parent_slot = POLICY_NONE;
+        }
+    }
+    policy_insert(&blocks->policies[class], slot, content->key.word[3], parent_slot);
+    counter_add(blocks->counters, COUNTER_commits, 1);
+    counter_add(blocks->counters, COUNTER_bytes_committed, content->bytes);
+    counter_add(blocks->counters, COUNTER_slots_hot, 1);
+}
+
+int admit_block(struct blocks *blocks, uint32_t slot, uint64_t generation,
+    struct slot_content *content, const struct key *parent, bool *out_duplicate)
+{
+    assert(slot < blocks->index.slots);
+    struct slot_line *line = &blocks->index.lines[slot];
+    uint64_t state = shared64_load_relaxed(&line->state);
+    if (!is_lent(state, generation)) {
+        return STATUS_STALE;
+    }
+    uint32_t class = pool_class_of(&blocks->pool, slot);
+    if (content->bytes == 0 || content->bytes > pool_slot_bytes(&blocks->pool, class)) {
+        return STATUS_INVALID;
+    }
+    if (admit_find(blocks, &content->key, content->space) != HINT_NONE) {
+        pool_give(blocks, slot);
+        counter_add(blocks->counters, COUNTER_duplicates, 1);
+        *out_duplicate = true;
+        return STATUS_OK;
+    }
+    if (!has_room(&blocks->index, &content->key)) {
+        pool_give(blocks, slot);
+        counter_add(blocks->counters, COUNTER_hints_full, 1);
+        return STATUS_BUSY;
+    }
+    if (slot_state_of(state) == SLOT_RESERVED) {
+        counter_add(blocks->counters, COUNTER_slots_lent, UINT64_MAX);
+    }
+    content->offset = pool_offset(&blocks->pool, slot);
+    content->size_class = (uint8_t) class;
+    /* The descriptor before its hint: who follows the hint finds it. */
+    slot_publish(line, content);
+    bool added = hint_add(&blocks->index, &content->key, HINT_HOT, slot);
+    assert(added);
+    welcome(blocks, slot, content, parent, class);
+    *out_duplicate = false;
+    return STATUS_OK;
+}
+
+void admit_touch(struct blocks *blocks, uint32_t slot)
+{
+    assert(slot < blocks->index.slots);
+    struct pool *pool = &blocks->pool;
+    uint32_t class = pool->extents[pool_extent_of(pool, slot)].class;
+    if (class == POOL_NONE) {
+        return;
+    }
+    pool->classes[class].used_at = pool->evicted_bytes;
+    policy_touch(&blocks->policies[class], slot);
+}

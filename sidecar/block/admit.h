@@ -1,0 +1,34 @@
+/* admit: from a filled slot to a block that readers find.
+ *
+ * Called by session/dispatch for commits and touches, and to answer "is it hot?". Always: the
+ * descriptor is published before its hint; a key and namespace have at most one hot slot.
+ */
+#ifndef CISTERN_SIDECAR_BLOCK_ADMIT_H
+#define CISTERN_SIDECAR_BLOCK_ADMIT_H
+
+#include "shm/hint.h"
+#include "shm/slot.h"
+#include "sidecar/block/blocks.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The slot that holds this key of this namespace, or HINT_NONE. */
+uint32_t admit_find(const struct blocks *blocks, const struct key *key, uint16_t space);
+
+/* Publish a lent slot. The caller set key, space, bytes, checksum, tier and flags of `content`, and
+ * checked that the slot is its client's; offset and class are filled in here. `parent` is the block
+ * before it in its chain, or NULL: while it is hot, and this block too, it is not evicted.
+ *
+ * Returns 0: the block is hot (duplicate false), or it was already (true; the slot was given back).
+ * STATUS_BUSY: no room for the hint, the slot was given back. STATUS_STALE: the slot is not lent,
+ * or under another generation. STATUS_INVALID: no bytes, or more than the slot has; it stays lent.
+ * */
+int admit_block(struct blocks *blocks, uint32_t slot, uint64_t generation,
+    struct slot_content *content, const struct key *parent, bool *out_duplicate);
+
+/* A lane says that a block was used; `slot` is below index.slots. Ignored if it holds no block.
+ * Several blocks of a chain: the deepest first. */
+void admit_touch(struct blocks *blocks, uint32_t slot);
+
+#endif

@@ -1,0 +1,61 @@
+/* blocks: see blocks.h. */
+#include "sidecar/block/blocks.h"
+
+#include "shm/status.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+uint32_t blocks_slots(uint64_t pool_bytes, uint64_t extent_bytes, uint64_t slot_bytes_min)
+{
+    if (slot_bytes_min == 0 || slot_bytes_min % POOL_PAGE_BYTES != 0 || extent_bytes == 0 ||
+        extent_bytes % slot_bytes_min != 0 || pool_bytes == 0 || pool_bytes % extent_bytes != 0 ||
+        pool_bytes > SLOT_OFFSET_MAX || pool_bytes / slot_bytes_min > LAYOUT_SLOTS_MAX) {
+        return 0;
+    }
+    return (uint32_t)(pool_bytes / slot_bytes_min);
+}
+
+int blocks_open(
+    struct blocks *out, const struct blocks_limits *limits, void *index_base, uint64_t index_bytes)
+{
+    struct index_view index;
+    int status = layout_index_view(index_base, index_bytes, &index);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    uint32_t slots = blocks_slots(limits->pool_bytes, limits->extent_bytes, limits->slot_bytes_min);
+    if (slots == 0 || slots != index.slots || index.header->pool_bytes != limits->pool_bytes ||
+        limits->claims.sessions_max == 0 || limits->claims.claims_max == 0 ||
+        limits->claims.claims_max > CLAIM_TABLE_MAX || limits->claims.waiters_max == 0 ||
+        limits->claims.waiters_max > CLAIM_TABLE_MAX) {
+        return STATUS_INVALID;
+    }
+    uint32_t extents = (uint32_t)(limits->pool_bytes / limits->extent_bytes);
+    *out = (struct blocks){.index = index, .counters = index.header->counter};
+    status = arena_open(pool_arena_bytes(extents, slots) + policy_arena_bytes(slots) +
+                            arena_bytes(slots, sizeof(uint8_t)) +
+                            claim_arena_bytes(&limits->claims) + quarantine_arena_bytes(slots),
+        &out->arena);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    pool_open(&out->pool, limits->extent_bytes, limits->slot_bytes_min, extents, &out->arena);
+    policy_memory_open(&out->policy_memory, slots, &out->arena);
+    for (uint32_t i = 0; i < POOL_CLASSES_MAX; i++) {
+        policy_open(&out->policies[i], limits->policy, &out->policy_memory);
+    }
+    out->marks = arena_take(&out->arena, slots, sizeof(uint8_t));
+    claim_open(&out->claims, &limits->claims, out->counters, &out->arena);
+    quarantine_open(&out->quarantine, limits->quarantine_ns, slots, &out->arena);
+    return STATUS_OK;
+}
+
+void blocks_close(struct blocks *blocks)
+{
+    if (blocks == NULL) {
+        return;
+    }
+    arena_close(&blocks->arena);
+    *blocks = (struct blocks){0};
+}

@@ -1,0 +1,78 @@
+/* policy_arc: blocks used once and blocks used again compete, and ghosts say who should have more.
+ *
+ * Called through policy_arc by policy. Source: Megiddo and Modha, "ARC: a self-tuning, low overhead
+ * replacement cache", FAST 2003: T1 and T2 are the lists ONCE and AGAIN, B1 and B2 their ghosts, p
+ * is `target`. It differs in one point: victims are chosen before the newcomer is known, so that a
+ * commit never waits for an eviction; `target` moves after the eviction, not before.
+ */
+#include "sidecar/block/policy.h"
+
+#define ONCE 0u
+#define AGAIN 1u
+
+/* By how much one hit in a ghost list moves the target: more, the rarer that list is. */
+static uint32_t step(const struct policy *policy, uint32_t hit)
+{
+    /* The hit ghost was taken from its list already. */
+    uint32_t mine = policy->ghosts[hit].count + 1;
+    uint32_t other = policy->ghosts[1 - hit].count;
+    return other > mine ? other / mine : 1;
+}
+
+static uint32_t admit(struct policy *policy, uint32_t ghost)
+{
+    if (ghost == ONCE) {
+        uint32_t room = policy->capacity - policy->target;
+        uint32_t more = step(policy, ONCE);
+        policy->target += more < room ? more : room;
+        return AGAIN;
+    }
+    if (ghost == AGAIN) {
+        uint32_t less = step(policy, AGAIN);
+        policy->target -= less < policy->target ? less : policy->target;
+        return AGAIN;
+    }
+    return ONCE;
+}
+
+static uint32_t touch(const struct policy *policy, uint32_t list)
+{
+    (void)policy;
+    (void)list;
+    return AGAIN;
+}
+
+static uint32_t source(const struct policy *policy)
+{
+    uint32_t once = policy->lists[ONCE].count;
+    return once > 0 && once > policy->target ? ONCE : AGAIN;
+}
+
+static uint32_t remember(const struct policy *policy, uint32_t list)
+{
+    (void)policy;
+    return list;
+}
+
+static uint32_t excess(const struct policy *policy)
+{
+    uint32_t once = policy->ghosts[ONCE].count;
+    uint32_t again = policy->ghosts[AGAIN].count;
+    /* |T1| + |B1| <= c; and no more ghosts than slots, which is |T1| + |T2| + |B1| + |B2| <= 2c. */
+    if (once > 0 && policy->lists[ONCE].count + once > policy->capacity) {
+        return ONCE;
+    }
+    if (once + again > policy->capacity) {
+        return again > 0 ? AGAIN : ONCE;
+    }
+    return POLICY_NONE;
+}
+
+const struct policy_ops policy_arc = {
+    .name = "arc",
+    .admit = admit,
+    .touch = touch,
+    .source = source,
+    .remember = remember,
+    .excess = excess,
+};

@@ -1,0 +1,148 @@
+/* pool: who has which slot: size classes, and the extents that move between them.
+ *
+ *   pool     ┌ extent 0 ┬ extent 1 ┬ extent 2 ┬ …      extent e owns the slot numbers
+ *            │ class 0  │ class 1  │  free    │        [e * per, (e + 1) * per)
+ *            └──────────┴──────────┴──────────┘        per = extent_bytes / slot_bytes_min
+ *   class 0  slots of 2 MiB, packed from the extent's start; as many as fit, at most `per`
+ *
+ *   extent:  FREE ──▶ OPEN ⇄ FULL      OPEN has a free slot; FREE again when its last slot is home
+ *                      └──▶ DRAINING   nothing is taken from it; emptied it joins another class,
+ *                                      or it is given up on and is OPEN or FULL again
+ *
+ * Called by the session layer (take for a grant, give for one that came home), admit, evict, drain
+ * and quarantine. Always: a slot is FREE in its descriptor exactly while it is in its extent's
+ * stack or was never taken since the extent joined its class.
+ */
+#ifndef CISTERN_SIDECAR_BLOCK_POOL_H
+#define CISTERN_SIDECAR_BLOCK_POOL_H
+
+#include "shm/slot.h"
+#include "sidecar/block/arena.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define POOL_CLASSES_MAX 64u
+#define POOL_PAGE_BYTES 4096u
+#define POOL_NONE UINT32_MAX
+
+struct blocks;
+
+enum extent_where { EXTENT_FREE = 0, EXTENT_OPEN = 1, EXTENT_FULL = 2, EXTENT_DRAINING = 3 };
+
+struct pool_extent {
+    uint32_t before; /* in the list that `where` says, or POOL_NONE */
+    uint32_t after;
+    uint32_t class; /* its class; of a free one the last it had, or POOL_NONE */
+    uint32_t used; /* slots that are lent, hot or in quarantine */
+    uint32_t fresh; /* slots [0, fresh) were taken at least once since it joined the class */
+    uint32_t stack; /* first of the slots that were given back, or POOL_NONE */
+    uint32_t heir; /* DRAINING: the class that gets it */
+    uint32_t cursor; /* DRAINING: where the next pass goes on */
+    uint32_t passes; /* DRAINING: times that its slots were all looked at */
+    uint32_t given_up; /* times that it did not drain, since it joined its class */
+    uint32_t where; /* enum extent_where */
+};
+
+struct pool_list {
+    uint32_t first; /* POOL_NONE: empty */
+    uint32_t last;
+    uint32_t count;
+};
+
+struct pool_class {
+    uint64_t slot_bytes;
+    uint32_t extent_slots; /* slots in one extent */
+    uint32_t slots; /* in all its extents but the draining ones */
+    uint32_t free; /* of those, free ones */
+    uint64_t used_at; /* pool.evicted_bytes when a slot was taken or a block touched last */
+    struct pool_list open;
+    struct pool_list full;
+};
+
+struct pool {
+    uint64_t extent_bytes;
+    uint64_t slot_bytes_min;
+    uint32_t per; /* slot numbers an extent owns */
+    uint32_t extent_count;
+    uint32_t class_count;
+    struct pool_extent *extents;
+    uint32_t *next; /* one a slot: links of an extent's stack, and of the quarantine */
+    struct pool_list free; /* extents without a class */
+    struct pool_list draining;
+    uint64_t evicted_bytes; /* in all classes, ever: the clock of pool_idle() */
+    struct pool_class classes[POOL_CLASSES_MAX];
+};
+
+/* Called by blocks_open(). */
+uint64_t pool_arena_bytes(uint32_t extent_count, uint32_t slots);
+void pool_open(struct pool *pool, uint64_t extent_bytes, uint64_t slot_bytes_min,
+    uint32_t extent_count, struct arena *arena);
+
+/* The class of blocks of `block_bytes`, made if need be; asked once per namespace.
+ * Returns 0; STATUS_INVALID for 0 bytes; STATUS_TOO_LARGE if it is above an extent; STATUS_LIMIT if
+ * there are POOL_CLASSES_MAX other ones. */
+int pool_class(struct pool *pool, uint64_t block_bytes, uint32_t *out_class);
+
+/* Take a free slot of a class into `state` (RESERVED or LOADING).
+ * Returns 0, or STATUS_BUSY if neither a slot nor an extent is free: see evict_room(). */
+int pool_take(struct blocks *blocks, uint32_t class, enum slot_state state, uint32_t *out_slot,
+    uint64_t *out_generation);
+
+/* Give a slot back that is RESERVED, LOADING or EVICTING (after the sweep). */
+void pool_give(struct blocks *blocks, uint32_t slot);
+
+/* Slots that pool_take() could deliver for a class now. */
+uint64_t pool_available(const struct pool *pool, uint32_t class);
+
+/* Take an extent out of service for the class `heir`; drain goes on with it. */
+void pool_drain(struct blocks *blocks, uint32_t extent, uint32_t heir);
+
+/* Put a draining extent that did not empty back into service. */
+void pool_undrain(struct blocks *blocks, uint32_t extent);
+
+/* Make a draining extent the last of those. */
+void pool_drain_later(struct blocks *blocks, uint32_t extent);
+
+/* Was a whole pool's worth of blocks evicted since anybody used this class? Its model is gone. */
+static inline bool pool_idle(const struct pool *pool, uint32_t class)
+{
+    return pool->evicted_bytes - pool->classes[class].used_at >
+           pool->extent_bytes * pool->extent_count;
+}
+
+static inline uint32_t pool_extent_of(const struct pool *pool, uint32_t slot)
+{
+    return slot / pool->per;
+}
+
+/* The class of a slot that is in use. */
+static inline uint32_t pool_class_of(const struct pool *pool, uint32_t slot)
+{
+    uint32_t class = pool->extents[pool_extent_of(pool, slot)].class;
+    assert(class < pool->class_count);
+    return class;
+}
+
+/* Bytes that a slot of the class has room for. */
+static inline uint64_t pool_slot_bytes(const struct pool *pool, uint32_t class)
+{
+    return pool->classes[class].slot_bytes;
+}
+
+/* Where a slot in use begins, in bytes from the start of the pool. */
+static inline uint64_t pool_offset(const struct pool *pool, uint32_t slot)
+{
+    uint32_t extent = pool_extent_of(pool, slot);
+    uint64_t within = slot - extent * pool->per;
+    return extent * pool->extent_bytes + within * pool_slot_bytes(pool, pool_class_of(pool, slot));
+}
+
+/* Extents that a class has, without those that drain. */
+static inline uint32_t pool_class_extents(const struct pool *pool, uint32_t class)
+{
+    return pool->classes[class].open.count + pool->classes[class].full.count;
+}
+
+#endif
