@@ -16,6 +16,13 @@ static inline bool is_pinned(
            shared32_load_relaxed(&lane->pins.records[record]) == view->opaque[0] + 1;
 }
 
+/* The ticket goes before the record: a record that is pinned again has no ticket until its own view
+ * is made, so an old copy of this view can never end that pin. Ordered by the record's release. */
+static inline void void_ticket(struct attach_lane *lane, uint32_t record)
+{
+    shared32_store_relaxed(&lane->tickets[record], 0);
+}
+
 /* Another thread's pin, or one of an older attachment. The lock keeps that one mapped. */
 __attribute__((cold, noinline)) static bool release_foreign(
     struct cistern *handle, const struct cistern_view *view)
@@ -27,6 +34,7 @@ __attribute__((cold, noinline)) static bool release_foreign(
     struct attach *attach = reattach_find(handle, view->opaque[2]);
     if (attach != NULL && index < attach->shape.seats && record < attach->shape.pins &&
         is_pinned(&attach->lanes[index], record, view)) {
+        void_ticket(&attach->lanes[index], record);
         pin_drop_foreign(&attach->lanes[index].pins.records[record]);
         released = true;
     }
@@ -51,6 +59,7 @@ int cistern_release(cistern_t *handle, struct cistern_view *views, size_t count)
         if (LIKELY(ours != 0 && view->opaque[2] == ours && view->opaque[1] >> 16 == seat->index &&
                    record < seat->lane->pins.count)) {
             if (LIKELY(is_pinned(seat->lane, record, view))) {
+                void_ticket(seat->lane, record);
                 pin_drop(&seat->lane->pins, record);
             } else {
                 stale++;

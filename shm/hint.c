@@ -3,6 +3,8 @@
 
 #include <assert.h>
 
+#define HINT_SPARE 3u /* free words of a first bucket under which the second is looked at */
+
 /* Count the free words of a bucket; `out_free` is one of them if there is any. */
 static uint32_t count_free(const struct hint_bucket *bucket, uint32_t *out_free)
 {
@@ -29,7 +31,9 @@ bool hint_add(const struct index_view *index, const struct key *key, uint32_t ki
     if (free[0] == 0 && free[1] == 0) {
         return false;
     }
-    int chosen = free[1] > free[0] ? 1 : 0;
+    /* The first bucket while it has room to spare: readers then need the second one rarely. Near
+     * its end the emptier one, so that both being full stays as rare as if it always were. */
+    int chosen = free[0] < HINT_SPARE && free[1] > free[0] ? 1 : 0;
     struct hint_bucket *bucket = &index->hints[place.bucket[chosen]];
     /* Relaxed: who follows the hint believes the descriptor alone. */
     shared64_store_relaxed(&bucket->word[at[chosen]], hint_word(place.tag, kind, slot));

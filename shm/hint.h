@@ -41,6 +41,13 @@ static inline uint32_t hint_slot(uint64_t word)
     return (uint32_t)word - 1u;
 }
 
+/* The first bucket alone: it holds nearly all hints (hint_add()). For batches. */
+static inline void hint_prefetch_first(
+    const struct index_view *index, const struct hint_place *place)
+{
+    __builtin_prefetch(&index->hints[place->bucket[0]], 0, 3);
+}
+
 static inline void hint_prefetch(const struct index_view *index, const struct hint_place *place)
 {
     __builtin_prefetch(&index->hints[place->bucket[0]], 0, 3);

@@ -233,13 +233,14 @@ CISTERN_API int cistern_abort(cistern_t *handle, struct cistern_slot *slot);
  * Returns 0, CISTERN_BUSY at the deadline, CISTERN_NO_SERVER. */
 CISTERN_API int cistern_flush(cistern_t *handle, int64_t timeout_ns);
 
-/* Copy a hot block out: `room` bytes at `out_data`; `*out_bytes` is the block's size.
+/* Copy a hot block out: `room` bytes at `out_data`; `*out_bytes` is the block's size. What lies at
+ * `out_data` after anything but 0 is undefined.
  * Returns 0, CISTERN_MISS, CISTERN_TOO_LARGE if the room is too small. */
 CISTERN_API int cistern_get(cistern_t *handle, const struct cistern_key *key, void *out_data,
     uint64_t room, uint64_t *out_bytes);
 
-/* Copy a block in and publish it: reserve, memcpy, commit.
- * Returns as cistern_reserve() and cistern_commit(). */
+/* Copy a block in and publish it: reserve (for 100 ms at most), memcpy, commit. Of a hot key nothing
+ * is copied. Returns as cistern_reserve() and cistern_commit(). */
 CISTERN_API int cistern_put(cistern_t *handle, const struct cistern_key *key,
     const struct cistern_key *parent, const void *data, uint64_t bytes);
 
@@ -248,6 +249,7 @@ CISTERN_API int cistern_put(cistern_t *handle, const struct cistern_key *key,
  * Returns 0 if the block is hot already; CISTERN_MINE: compute and commit it, or give the claim up
  * with cistern_unclaim(); CISTERN_OTHER: another worker computes it, cistern_wait() waits for it.
  * A claim ends with the commit of its key, with the claimer's death, or at the sidecar's claim_ms.
+ * CISTERN_BUSY if the sidecar does not answer within a second; CISTERN_LIMIT.
  */
 CISTERN_API int cistern_claim(cistern_t *handle, const struct cistern_key *key);
 
