@@ -1,0 +1,123 @@
+/* double_server: a double of the sidecar for tests of libclient: a thread that answers at a socket.
+ *
+ * It keeps the rules of the real one where the library can see them: the greeting and its
+ * descriptors, a read-only index, one reply for each request that has one, the bell, a signal
+ * for the event ring. It evicts nothing, checks little, and can misbehave on request.
+ */
+#ifndef CISTERN_TESTS_DOUBLE_SERVER_H
+#define CISTERN_TESTS_DOUBLE_SERVER_H
+
+#include "libclient/include/cistern.h"
+#include "shm/hello.h"
+#include "shm/lane.h"
+#include "shm/segment.h"
+#include "shm/slot.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define DOUBLE_SLOTS 512u
+#define DOUBLE_BLOCK 4096u
+#define DOUBLE_SESSIONS 8u
+#define DOUBLE_WAITERS 64u
+#define DOUBLE_CLAIMS 64u
+
+/* How it shall misbehave; all zero: not at all. Set before double_start(), but for `mute` and
+ * `lends`. */
+struct double_faults {
+    int32_t refuse; /* the welcome's status; `why` is the text */
+    const char *why;
+    uint32_t abi; /* another version in the welcome */
+    bool cut_index; /* the welcome lies about the index's size */
+    bool wrong_fds; /* one descriptor is missing */
+    uint32_t seats_max; /* grants fewer seats than asked */
+    bool wild_grants; /* grants point outside the pool */
+    bool late_welcome; /* answers the second hello only */
+};
+
+struct double_waiter {
+    bool used;
+    uint32_t session;
+    uint32_t seat;
+    bool event;
+    uint64_t cookie;
+    uint64_t deadline_ns;
+    struct key key;
+};
+
+struct double_claim {
+    bool used;
+    uint32_t session;
+    struct key key;
+};
+
+struct double_session {
+    int socket; /* -1: free */
+    int bell;
+    bool isolated;
+    struct lane_shape shape;
+    struct segment client;
+    struct segment server;
+    struct segment staging;
+    struct lane_seat seats[LANE_SEATS_MAX];
+    struct ring_reader requests[LANE_SEATS_MAX];
+    struct ring_writer replies[LANE_SEATS_MAX];
+    struct ring_writer events;
+    struct space space;
+};
+
+struct double_server {
+    char path[100];
+    struct double_faults faults;
+    int door;
+    uint64_t epoch;
+    struct segment index;
+    struct segment pool;
+    struct index_view view;
+    pthread_t thread;
+    int wake; /* eventfd: end, or look again */
+
+    /* Under the lock; the thread holds it while it works. */
+    pthread_mutex_t lock;
+    bool stopping;
+    bool mute; /* reads no requests */
+    int32_t lends; /* the status of grant requests; 0: it lends */
+    bool goodbye_heard;
+    uint32_t aborts;
+    uint32_t sleep_number;
+    struct double_session sessions[DOUBLE_SESSIONS];
+    struct double_waiter waiters[DOUBLE_WAITERS];
+    struct double_claim claims[DOUBLE_CLAIMS];
+};
+
+/* Start one at `path`, with an empty index. Fails the test if it cannot. */
+void double_start(struct double_server *server, const char *path, uint64_t epoch,
+    const struct double_faults *faults);
+
+/* End it: hang-ups, memory unmapped. Clients keep their mappings. The first raises the epoch in
+ * them, as a sidecar does that stops; the second does not, as one that was killed. */
+void double_stop(struct double_server *server);
+void double_crash(struct double_server *server);
+
+/* Publish a block of `bytes` times `fill` under a key. Returns its slot. */
+uint32_t double_add(
+    struct double_server *server, const struct cistern_key *key, uint8_t fill, uint32_t bytes);
+
+/* Add a hint of a cold block. */
+void double_add_cold(struct double_server *server, const struct cistern_key *key);
+
+/* Is any pin record of any session set to this slot? */
+bool double_is_pinned(struct double_server *server, uint32_t slot);
+
+/* Slots that are neither free nor valid: lent to somebody. */
+uint32_t double_count_lent(struct double_server *server);
+
+/* The thread's work on one request; in double_requests.c. Under the lock. */
+void double_handle(
+    struct double_server *server, uint32_t session, uint32_t seat, const struct request *request);
+
+/* Answer the waits whose time has come. Under the lock. */
+void double_expire(struct double_server *server, uint64_t now_ns);
+
+#endif

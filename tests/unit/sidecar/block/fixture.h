@@ -1,0 +1,132 @@
+/* fixture: blocks over an index in plain memory, and lanes whose pins a test sets by hand. */
+#ifndef CISTERN_TESTS_BLOCK_FIXTURE_H
+#define CISTERN_TESTS_BLOCK_FIXTURE_H
+
+#include "shm/pin.h"
+#include "shm/status.h"
+#include "sidecar/block/admit.h"
+#include "sidecar/block/blocks.h"
+#include "sidecar/block/evict.h"
+
+#include "tests/check.h"
+
+#include <string.h>
+
+#define FIXTURE_PINS 64u
+
+struct fixture {
+    void *index;
+    struct blocks blocks;
+    /* A stand-in for the lanes: one thread's pin records, read by the real pin_sweep(). */
+    _Atomic uint32_t pins[FIXTURE_PINS];
+    _Atomic uint32_t high;
+    uint32_t sweeps;
+};
+
+static inline uint32_t fixture_sweep(void *context, uint8_t *marks, uint32_t slots)
+{
+    struct fixture *fixture = context;
+    fixture->sweeps++;
+    return pin_sweep(&fixture->high, fixture->pins, FIXTURE_PINS, marks, slots);
+}
+
+static inline struct evict_sweep fixture_sweeper(struct fixture *fixture)
+{
+    return (struct evict_sweep){.sweep = fixture_sweep, .context = fixture};
+}
+
+static inline void fixture_pin(struct fixture *fixture, uint32_t record, uint32_t slot)
+{
+    shared32_store_release(&fixture->pins[record], slot + 1);
+    shared32_store_release(&fixture->high, FIXTURE_PINS);
+}
+
+static inline void fixture_unpin(struct fixture *fixture, uint32_t record)
+{
+    shared32_store_release(&fixture->pins[record], 0);
+}
+
+/* A pool of `extents` extents of `per` slots of 4096 bytes. */
+static inline void fixture_open(
+    struct fixture *fixture, uint32_t extents, uint32_t per, enum policy_kind policy)
+{
+    *fixture = (struct fixture){0};
+    struct blocks_limits limits = {
+        .pool_bytes = (uint64_t)extents * per * 4096,
+        .extent_bytes = (uint64_t)per * 4096,
+        .slot_bytes_min = 4096,
+        .policy = policy,
+        .quarantine_ns = 1000,
+        .claims = {.sessions_max = 8,
+            .claims_max = 16,
+            .waiters_max = 16,
+            .claims_per_session = 4,
+            .waits_per_session = 4,
+            .seed = 1},
+    };
+    uint32_t slots = blocks_slots(limits.pool_bytes, limits.extent_bytes, limits.slot_bytes_min);
+    uint64_t bytes = layout_index_bytes(slots);
+    fixture->index = aligned_alloc(LAYOUT_PAGE_BYTES, bytes);
+    assert_non_null(fixture->index);
+    memset(fixture->index, 0, bytes);
+    layout_index_init(fixture->index, slots, limits.pool_bytes, 1);
+    assert_int_equal(blocks_open(&fixture->blocks, &limits, fixture->index, bytes), STATUS_OK);
+}
+
+static inline void fixture_close(struct fixture *fixture)
+{
+    blocks_close(&fixture->blocks);
+    free(fixture->index);
+}
+
+/* Keys that differ in every word. */
+static inline struct key fixture_key(uint64_t number)
+{
+    uint64_t state = number;
+    struct key key;
+    for (int i = 0; i < 4; i++) {
+        key.word[i] = check_random(&state);
+    }
+    return key;
+}
+
+static inline uint32_t fixture_class(struct fixture *fixture, uint64_t block_bytes)
+{
+    uint32_t class;
+    assert_int_equal(pool_class(&fixture->blocks.pool, block_bytes, &class), STATUS_OK);
+    return class;
+}
+
+/* Take a slot and commit key `number` into it; it must be new. Returns the slot. */
+static inline uint32_t fixture_commit(
+    struct fixture *fixture, uint32_t class, uint64_t number, const struct key *parent)
+{
+    uint32_t slot;
+    uint64_t generation;
+    bool duplicate;
+    assert_int_equal(
+        pool_take(&fixture->blocks, class, SLOT_RESERVED, &slot, &generation), STATUS_OK);
+    struct slot_content content = {.key = fixture_key(number), .bytes = 100, .space = 1};
+    assert_int_equal(
+        admit_block(&fixture->blocks, slot, generation, &content, parent, &duplicate), STATUS_OK);
+    assert_false(duplicate);
+    return slot;
+}
+
+static inline uint32_t fixture_find(const struct fixture *fixture, uint64_t number)
+{
+    struct key key = fixture_key(number);
+    return admit_find(&fixture->blocks, &key, 1);
+}
+
+static inline uint64_t fixture_count(const struct fixture *fixture, enum counter which)
+{
+    return counter_get(fixture->blocks.counters, which);
+}
+
+static inline enum slot_state fixture_state(const struct fixture *fixture, uint32_t slot)
+{
+    return slot_state_of(slot_load_state(&fixture->blocks.index.lines[slot]));
+}
+
+#endif
