@@ -8,7 +8,6 @@
 #include "shm/counter.h"
 #include "sidecar/block/claim.h"
 #include "sidecar/block/evict.h"
-#include "sidecar/block/pool.h"
 #include "sidecar/block/quarantine.h"
 #include "sidecar/moment.h"
 #include "sidecar/server.h"
@@ -19,30 +18,6 @@
 #define LOOK_NS UINT64_C(20000) /* between two looks at the loop, while polling */
 #define TICK_NS UINT64_C(10000000) /* between two ticks, while awake */
 #define SAFETY_NS UINT64_C(100000000) /* the longest sleep while anybody is attached */
-
-/* What tools read and no request changes. */
-static void update_gauges(struct server *server)
-{
-    struct blocks *blocks = &server->blocks;
-    const struct pool *pool = &blocks->pool;
-    uint64_t used = 0;
-    uint64_t free = 0;
-    uint64_t lent = 0;
-    for (uint32_t i = 0; i < pool->extent_count; i++) {
-        used += pool->extents[i].used;
-    }
-    for (uint32_t i = 0; i < pool->class_count; i++) {
-        free += pool->classes[i].free;
-    }
-    for (uint32_t i = 0; i < server->sessions.active_count; i++) {
-        lent += server->sessions.places[server->sessions.active[i]]->lent.count;
-    }
-    uint64_t resting = blocks->quarantine.count;
-    counter_set(blocks->counters, COUNTER_slots_lent, lent);
-    counter_set(blocks->counters, COUNTER_slots_free, free);
-    counter_set(blocks->counters, COUNTER_slots_hot, used - lent - resting);
-    counter_set(blocks->counters, COUNTER_namespaces_now, server->sessions.registry.count);
-}
 
 /* Deadlines, touches, room: bounded work. Returns true if more is to be done at once. */
 static bool tick(struct server *server)
@@ -58,7 +33,7 @@ static bool tick(struct server *server)
     bool more = evict_tick(&server->blocks, &sweep);
     door_tick(&server->door);
     log_settle(server->log);
-    update_gauges(server);
+    counter_set(server->blocks.counters, COUNTER_namespaces_now, table->registry.count);
     return more;
 }
 
