@@ -24,7 +24,7 @@ static_assert(sizeof(struct cistern_view) == 40, "part of the ABI");
 static_assert(sizeof(struct cistern_slot) == 40, "part of the ABI");
 static_assert(sizeof(struct cistern_match) == 16, "part of the ABI; grows only at the end");
 static_assert(sizeof(struct cistern_event) == 16, "part of the ABI");
-static_assert(sizeof(struct cistern_stats) == 88, "part of the ABI; grows only at the end");
+static_assert(sizeof(struct cistern_stats) == 96, "part of the ABI; grows only at the end");
 
 static int open_arena(struct cistern *handle)
 {

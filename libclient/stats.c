@@ -31,5 +31,9 @@ int cistern_stats(cistern_t *handle, struct cistern_stats *out_stats)
     out_stats->grant_waits = sum(handle, CORE_GRANT_WAITS);
     out_stats->bells = sum(handle, CORE_BELLS);
     out_stats->reattaches = shared64_load_relaxed(&handle->reattaches);
+    out_stats->reserved = 0;
+    (void)pthread_mutex_lock(&handle->lock);
+    out_stats->pins_per_thread = handle->current == NULL ? 0 : handle->current->shape.pins;
+    (void)pthread_mutex_unlock(&handle->lock);
     return STATUS_OK;
 }

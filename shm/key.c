@@ -9,6 +9,8 @@
 #include <openssl/hmac.h>
 #include <string.h>
 
+#define SMALL_BYTES 512u /* tokens of a block that are copied beside the parent */
+
 int key_open(struct key_hasher *out_hasher)
 {
     EVP_MD *digest = EVP_MD_fetch(NULL, "SHA256", NULL);
@@ -81,17 +83,36 @@ int key_secret_check(const void *secret, size_t secret_bytes, uint8_t *out_check
     return STATUS_OK;
 }
 
+/* The usual block: parent and tokens side by side, so that OpenSSL sees one message. */
+static int chain_small(const struct key_hasher *hasher, const struct key *parent,
+    const uint32_t *tokens, size_t token_bytes, size_t blocks, struct key *out_keys)
+{
+    unsigned char message[sizeof *parent + SMALL_BYTES];
+    const struct key *last = parent;
+    int status = STATUS_OK;
+    for (size_t i = 0; i < blocks && status == STATUS_OK; i++) {
+        memcpy(message, last, sizeof *last);
+        memcpy(message + sizeof *last, (const char *)tokens + i * token_bytes, token_bytes);
+        status = hash(hasher, message, sizeof *last + token_bytes, &out_keys[i]);
+        last = &out_keys[i];
+    }
+    return status;
+}
+
 int key_chain(const struct key_hasher *hasher, const struct key *parent, const uint32_t *tokens,
     uint32_t block_tokens, size_t blocks, struct key *out_keys)
 {
+    size_t token_bytes = block_tokens * sizeof tokens[0];
+    if (token_bytes <= SMALL_BYTES) {
+        return chain_small(hasher, parent, tokens, token_bytes, blocks, out_keys);
+    }
     EVP_MD_CTX *context = hasher->context;
     struct key last = *parent;
     for (size_t i = 0; i < blocks; i++) {
         unsigned length = sizeof last;
         if (EVP_MD_CTX_copy_ex(context, hasher->template) != 1 ||
             EVP_DigestUpdate(context, &last, sizeof last) != 1 ||
-            EVP_DigestUpdate(context, tokens + i * block_tokens, block_tokens * sizeof tokens[0]) !=
-                1 ||
+            EVP_DigestUpdate(context, tokens + i * block_tokens, token_bytes) != 1 ||
             EVP_DigestFinal_ex(context, (unsigned char *)&last, &length) != 1) {
             return STATUS_INTERNAL;
         }

@@ -46,8 +46,10 @@ int segment_make(const char *name, uint64_t bytes, bool huge, struct segment *ou
     *out_segment = (struct segment){.base = base, .bytes = bytes, .fd = fd, .huge = huge};
     return STATUS_OK;
 
-close_fd:
+close_fd:;
+    int cause = errno; /* the caller words it */
     (void)close(fd);
+    errno = cause;
     return status;
 }
 

@@ -80,6 +80,8 @@ static int explain(const struct config *config, const struct host *host)
         (unsigned long long)(config->pool_bytes >> 20),
         (unsigned long long)(config->extent_bytes >> 20),
         (unsigned long long)(config->slot_min_bytes >> 10));
+    (void)printf(
+        "shared memory: memfd, so the size of /dev/shm does not matter; a memory limit does\n");
     (void)printf("device: host memory (this version has no other)\n");
     (void)printf("poll: %llu us after the last request, on %u usable CPU(s)\n",
         (unsigned long long)(config->poll_ns / 1000), host->cpus_usable);

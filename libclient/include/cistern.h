@@ -79,7 +79,8 @@ struct cistern_options {
     const struct cistern_namespace *space;
     const char *socket_path; /* NULL: $CISTERN_SOCKET, else /run/cistern/cistern.sock */
     uint32_t threads_max; /* threads that may use the handle at once: default 8, at most 64 */
-    uint32_t pins_per_thread; /* views a thread may hold: default 1024, at most 65536 */
+    uint32_t pins_per_thread; /* views a thread may hold: default 1024, at most 65536. The sidecar
+                               * promises less if the pool is small: see cistern_stats */
     uint32_t grants_ahead; /* slots lent to a thread in advance: default 4, at most 128 */
     uint32_t reserved; /* 0 */
     int64_t timeout_ns; /* how long open may take; default 1 s */
@@ -136,6 +137,9 @@ struct cistern_stats {
     uint64_t grant_waits; /* reserves that had to wait for the sidecar */
     uint64_t bells; /* times a sleeping sidecar was woken */
     uint64_t reattaches;
+    /* As granted: a small pool promises less than was asked; 0: detached. */
+    uint32_t pins_per_thread;
+    uint32_t reserved;
 };
 
 /* Attach to the sidecar of this host.
