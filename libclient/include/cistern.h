@@ -194,7 +194,8 @@ CISTERN_API int cistern_match(cistern_t *handle, const struct cistern_key *keys,
  * out_views  room for `count`; the first `*out_count` are set
  * out_count  hot blocks pinned, 1 to `count`
  *
- * Returns 0; CISTERN_MISS if the first block is not hot; CISTERN_PINS if no pin was free for it.
+ * Returns 0; CISTERN_MISS if the first block is not hot; CISTERN_PINS if no pin was free for it. If
+ * pins run out later, the views so far are set: release some and go on from there.
  * Cost: no system call, no lock, no allocation. Source: orderings 1 and 2 of shm/README.md.
  */
 CISTERN_API int cistern_acquire(cistern_t *handle, const struct cistern_key *keys, size_t count,

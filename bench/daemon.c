@@ -1,0 +1,119 @@
+/* daemon: finds the program beside ours, starts it with the options of the scenario. */
+#include "bench/daemon.h"
+
+#include "bench/clock.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define START_TIMEOUT_NS (120 * CLOCK_NS_PER_S)
+#define EXTENT_LEAST_BYTES (UINT64_C(1) << 20)
+#define EXTENT_MOST_BYTES (UINT64_C(256) << 20)
+#define SLOW_PREFAULT_BYTES (UINT64_C(1) << 30)
+
+/* The program: --cisternd, else ../sidecar/cisternd seen from ours. */
+static bool find_program(const char *given, char out_path[PATH_MAX])
+{
+    char wanted[PATH_MAX];
+    if (given != NULL) {
+        snprintf(wanted, sizeof wanted, "%s", given);
+    } else {
+        ssize_t length = readlink("/proc/self/exe", wanted, sizeof wanted - 1);
+        if (length < 0) {
+            return false;
+        }
+        wanted[length] = '\0';
+        char *slash = strrchr(wanted, '/');
+        static const char tail[] = "/../sidecar/cisternd";
+        if (slash == NULL || (size_t)(slash - wanted) + sizeof tail > sizeof wanted) {
+            return false;
+        }
+        memcpy(slash, tail, sizeof tail);
+    }
+    if (realpath(wanted, out_path) == NULL || access(out_path, X_OK) != 0) {
+        fprintf(stderr, "cistern-bench: no sidecar at %s: %s; build it, or give --cisternd PATH\n",
+            wanted, strerror(errno));
+        return false;
+    }
+    return true;
+}
+
+/* The pool is cut into a power of two of bytes, a sixteenth of it: round up to a whole number. */
+static uint64_t round_pool(uint64_t bytes)
+{
+    uint64_t extent = EXTENT_LEAST_BYTES;
+    while (extent * 2 <= bytes / 16 && extent < EXTENT_MOST_BYTES) {
+        extent *= 2;
+    }
+    return (bytes + extent - 1) / extent * extent;
+}
+
+static bool start_private(const struct options *options, uint64_t pool_bytes,
+    uint64_t slot_min_bytes, int core, struct daemon *daemon)
+{
+    char program[PATH_MAX];
+    char pool[32];
+    char slot_min[32];
+    if (!find_program(options->cisternd_path, program) ||
+        !process_prepare(&daemon->process, "cistern.sock")) {
+        return false;
+    }
+    snprintf(pool, sizeof pool, "%lluKiB", (unsigned long long)(pool_bytes >> 10));
+    snprintf(slot_min, sizeof slot_min, "%lluKiB", (unsigned long long)(slot_min_bytes >> 10));
+    char *argv[] = {program, (char[]){"--socket"}, daemon->process.socket_path, (char[]){"--pool"},
+        pool, (char[]){"--slot-min"}, slot_min, (char[]){"--log-level"}, (char[]){"warn"},
+        (char[]){"--sessions-per-user"}, (char[]){"256"}, (char[]){"--poll"},
+        /* Pinned to one of several cores it would see one, and not poll: we know better. */
+        core >= 0 ? (char[]){"50us"} : (char[]){"auto"}, NULL};
+    if (pool_bytes >= SLOW_PREFAULT_BYTES) {
+        fprintf(stderr, "starting cisternd: it touches all of its pool of %.1f GiB first\n",
+            (double)pool_bytes / (double)(UINT64_C(1) << 30));
+    }
+    return process_start(&daemon->process, argv, core, false, START_TIMEOUT_NS);
+}
+
+bool daemon_start(const struct options *options, uint64_t pool_bytes, uint64_t slot_min_bytes,
+    int core, struct daemon *out_daemon)
+{
+    *out_daemon = (struct daemon){0};
+    if (options->socket_path != NULL) {
+        out_daemon->socket_path = options->socket_path;
+        return true;
+    }
+    uint64_t rounded = round_pool(pool_bytes);
+    if (!start_private(options, rounded, slot_min_bytes, core, out_daemon)) {
+        return false;
+    }
+    out_daemon->socket_path = out_daemon->process.socket_path;
+    out_daemon->pool_bytes = rounded;
+    return true;
+}
+
+void daemon_stop(struct daemon *daemon)
+{
+    if (daemon->process.pid > 0 && !process_alive(&daemon->process)) {
+        fputs("cistern-bench: cisternd ended by itself during the run\n", stderr);
+    }
+    process_stop(&daemon->process);
+}
+
+uint64_t daemon_memory_available(void)
+{
+    FILE *file = fopen("/proc/meminfo", "re");
+    if (file == NULL) {
+        return 0;
+    }
+    char line[128];
+    unsigned long long kib = 0;
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (sscanf(line, "MemAvailable: %llu kB", &kib) == 1) {
+            break;
+        }
+    }
+    fclose(file);
+    return (uint64_t)kib << 10;
+}

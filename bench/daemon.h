@@ -1,0 +1,29 @@
+/* daemon: the sidecar that a scenario talks to: a private one, or one that runs already. */
+#ifndef CISTERN_BENCH_DAEMON_H
+#define CISTERN_BENCH_DAEMON_H
+
+#include "bench/options.h"
+#include "bench/process.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct daemon {
+    struct process process; /* not running where --socket was given */
+    const char *socket_path; /* where clients attach */
+    uint64_t pool_bytes; /* 0: unknown, the sidecar is not ours */
+};
+
+/* Start cisternd with a pool of at least `pool_bytes` cut into slots of `slot_min_bytes` and
+ * more, on `core` (-1: anywhere); or take the one at --socket. Returns false after a line on
+ * stderr. */
+bool daemon_start(const struct options *options, uint64_t pool_bytes, uint64_t slot_min_bytes,
+    int core, struct daemon *out_daemon);
+
+/* Stop it if it is ours. Accepts one that never started. */
+void daemon_stop(struct daemon *daemon);
+
+/* Memory that may be used without swapping, from /proc/meminfo; 0 if unknown. */
+uint64_t daemon_memory_available(void);
+
+#endif
