@@ -162,6 +162,10 @@ int server_open(struct server *out_server, const struct config *config, const st
     if (status == STATUS_OK) {
         status = session_open_table(&server->sessions, &server->blocks, server->loop, log,
             &server->config, server->pool.segment.base);
+        if (status != STATUS_OK) {
+            (void)snprintf(
+                why, why_bytes, "no memory to keep the books of sessions; raise slot_min");
+        }
     }
     if (status == STATUS_OK) {
         server->sessions.now_ns = moment_ns();

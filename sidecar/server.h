@@ -38,6 +38,7 @@ struct server {
     int pool_readonly;
     uint64_t started_ns;
     uint64_t last_work_ns; /* when a request was last handled */
+    uint64_t window_ns; /* how long to poll after it; grows from `poll` and falls back to it */
     uint64_t last_look_ns; /* when the loop was last asked, while polling */
     uint64_t last_tick_ns;
     uint64_t deadline_ns; /* of claims, waits and quarantine */

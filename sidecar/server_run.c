@@ -18,6 +18,7 @@
 #define LOOK_NS UINT64_C(20000) /* between two looks at the loop, while polling */
 #define TICK_NS UINT64_C(10000000) /* between two ticks, while awake */
 #define SAFETY_NS UINT64_C(100000000) /* the longest sleep while anybody is attached */
+#define WINDOW_GROWTH 8u /* the polling window grows to so many times `poll` */
 
 /* Deadlines, touches, room: bounded work. Returns true if more is to be done at once. */
 static bool tick(struct server *server)
@@ -32,6 +33,8 @@ static bool tick(struct server *server)
     (void)touch_drain(table);
     bool more = evict_tick(&server->blocks, &sweep);
     door_tick(&server->door);
+    /* Late waits were answered just now, and a sleep may follow. */
+    dispatch_wake(table);
     log_settle(server->log);
     counter_set(server->blocks.counters, COUNTER_namespaces_now, table->registry.count);
     return more;
@@ -52,6 +55,16 @@ static int64_t sleep_ns(const struct server *server)
     return until > INT64_MAX ? -1 : (int64_t)until;
 }
 
+/* A sleep that a request ended soon cost its sender a wake-up that a little patience would have
+ * saved: poll for longer. One that lasted says that the requests are far apart: poll as configured. */
+static void fit_window(struct server *server, uint64_t slept_ns)
+{
+    uint64_t least = server->config.poll_ns;
+    uint64_t most = WINDOW_GROWTH * least;
+    uint64_t window = slept_ns < most ? 2 * server->window_ns : least;
+    server->window_ns = window < least ? least : window > most ? most : window;
+}
+
 static void sleep_until_rung(struct server *server)
 {
     _Atomic uint64_t *counters = server->blocks.counters;
@@ -61,8 +74,9 @@ static void sleep_until_rung(struct server *server)
     if (!dispatch_pending(&server->sessions)) {
         counter_add(counters, COUNTER_sleeps, 1);
         int events = loop_turn(server->loop, sleep_ns(server));
-        if (events == 0 && dispatch_pending(&server->sessions)) {
-            counter_add(counters, COUNTER_wakes_late, 1);
+        if (dispatch_pending(&server->sessions)) {
+            counter_add(counters, COUNTER_wakes_late, events == 0 ? 1 : 0);
+            fit_window(server, moment_ns() - server->sessions.now_ns);
         }
     }
     bell_awake(&server->header->server_sleeping, server->sleep_number & ~1u);
@@ -88,13 +102,14 @@ static bool turn(struct server *server)
             table->now_ns = moment_ns();
         }
     }
-    return more || table->now_ns - server->last_work_ns < server->config.poll_ns;
+    return more || table->now_ns - server->last_work_ns < server->window_ns;
 }
 
 void server_run(struct server *server)
 {
     server->sessions.now_ns = moment_ns();
     server->deadline_ns = UINT64_MAX;
+    server->window_ns = server->config.poll_ns;
     while (!server->stop) {
         if (turn(server)) {
             shared_relax();

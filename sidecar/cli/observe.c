@@ -22,6 +22,7 @@ static int knock(const char *path, char *why, size_t why_bytes)
     memcpy(address.sun_path, path, strlen(path) + 1);
     int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (sock < 0 || setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) != 0 ||
+        setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience) != 0 ||
         connect(sock, (const struct sockaddr *)&address, sizeof address) != 0) {
         (void)snprintf(why, why_bytes,
             "no sidecar answers on %s: %s; start cisternd, or name its socket with --socket", path,

@@ -24,7 +24,7 @@ static const char *next_line(const char *at, char *name, char *value, size_t roo
 static bool is_number(const char *text)
 {
     size_t length = strspn(text, "0123456789");
-    return length > 0 && text[length] == '\0';
+    return length > 0 && text[length] == '\0' && (length == 1 || text[0] != '0');
 }
 
 /* A text of another process, as a JSON string. */
@@ -67,17 +67,23 @@ static void print_json(const struct observe *observe, FILE *out)
     (void)fputs("}\n", out);
 }
 
+/* A text of another process, for a terminal. */
+static void tame(char *text)
+{
+    for (; *text != '\0'; text++) {
+        *text = isprint((unsigned char)*text) ? *text : '?';
+    }
+}
+
 static void print_text(const struct observe *observe, FILE *out)
 {
     char name[128];
     char value[128];
     const char *at = observe->welcome.info;
     while ((at = next_line(at, name, value, sizeof name)) != NULL) {
-        (void)fprintf(out, "%-18s", name);
-        for (const char *byte = value; *byte != '\0'; byte++) {
-            (void)fputc(isprint((unsigned char)*byte) ? *byte : '?', out);
-        }
-        (void)fputc('\n', out);
+        tame(name);
+        tame(value);
+        (void)fprintf(out, "%-18s%s\n", name, value);
     }
     uint32_t sleeping = shared32_load_relaxed(&observe->index.header->server_sleeping);
     (void)fprintf(out, "%-18s%s\n\n", "server", sleeping % 2 == 1 ? "sleeping" : "polling");

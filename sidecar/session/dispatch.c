@@ -42,8 +42,10 @@ static uint32_t serve_seat(
         uint32_t replies = handle_replies(&request);
         if (ring_room(&seat->replies, replies) < replies) {
             seat->requests.head--;
+            seat->held = replies;
             break;
         }
+        seat->held = 0;
         *copy_bytes += handle_copy_bytes(session, &request);
         handle_request(session, index, &request);
         handled++;
@@ -83,13 +85,24 @@ uint32_t dispatch_turn(struct session_table *table)
     if (handled > 0) {
         counter_add(table->blocks->counters, COUNTER_requests, handled);
     }
+    dispatch_wake(table);
+    return handled;
+}
+
+void dispatch_wake(struct session_table *table)
+{
     for (uint32_t i = 0; i < table->active_count; i++) {
         struct session *session = table->places[table->active[i]];
         if (session->state == SESSION_ATTACHED) {
             reply_wake(session);
         }
     }
-    return handled;
+}
+
+/* A client that does not read its replies shall not keep the server awake either. */
+static bool is_held(struct session_seat *seat)
+{
+    return seat->held > 0 && ring_room(&seat->replies, seat->held) < seat->held;
 }
 
 bool dispatch_pending(struct session_table *table)
@@ -101,7 +114,8 @@ bool dispatch_pending(struct session_table *table)
         }
         see_seats(session);
         for (uint32_t seat = 0; seat < session->seats_used; seat++) {
-            if (ring_look(&session->seats[seat].requests) != RING_EMPTY) {
+            struct session_seat *at = &session->seats[seat];
+            if (ring_look(&at->requests) != RING_EMPTY && !is_held(at)) {
                 return true;
             }
         }

@@ -13,7 +13,11 @@
  * Returns how many requests were handled. */
 uint32_t dispatch_turn(struct session_table *table);
 
-/* Does a request wait in any lane? The look before the server's sleep. */
+/* Wake the clients' threads that wait for what was sent; dispatch_turn() ends with it. To be called
+ * before a sleep, if anything else than a request caused answers. */
+void dispatch_wake(struct session_table *table);
+
+/* Does a request wait in any lane that can be handled now? The look before the server's sleep. */
 bool dispatch_pending(struct session_table *table);
 
 #endif

@@ -215,6 +215,18 @@ static int lock_path(struct door *door, char *why, size_t why_bytes)
     return STATUS_OK;
 }
 
+/* Take a dead server's socket away: we hold the lock, so whoever left it there is dead. Anything else
+ * at this path is not ours to remove. Returns false if there is. */
+static bool clear_path(const char *path)
+{
+    struct stat file;
+    if (lstat(path, &file) == 0 && !S_ISSOCK(file.st_mode)) {
+        return false;
+    }
+    (void)unlink(path);
+    return true;
+}
+
 int door_open(struct door *door, const char *path, uint32_t mode, char *why, size_t why_bytes)
 {
     door->socket = -1;
@@ -225,8 +237,13 @@ int door_open(struct door *door, const char *path, uint32_t mode, char *why, siz
     }
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
+    if (!clear_path(path)) {
+        (void)snprintf(why, why_bytes,
+            "%s is there already and is no socket; choose another --socket", path);
+        door_close(door);
+        return STATUS_IO;
+    }
     door->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    (void)unlink(path); /* we hold the lock: whoever left it there is dead */
     mode_t before = umask(0777 & ~(mode_t)mode);
     int bound = door->socket < 0
                     ? -1

@@ -62,7 +62,8 @@ int peer_process_open(int socket, int32_t pid)
     }
     struct timespec now;
     (void)clock_gettime(CLOCK_BOOTTIME, &now);
-    uint64_t now_ticks = (uint64_t)now.tv_sec * (uint64_t)sysconf(_SC_CLK_TCK);
+    uint64_t ticks = (uint64_t)sysconf(_SC_CLK_TCK); /* a second */
+    uint64_t now_ticks = (uint64_t)now.tv_sec * ticks + (uint64_t)now.tv_nsec * ticks / 1000000000u;
     pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (pidfd < 0) {
         return -1;

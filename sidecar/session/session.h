@@ -38,6 +38,7 @@ struct session_seat {
     struct ring_reader requests;
     struct ring_writer replies;
     uint32_t touch_head;
+    uint32_t held; /* replies that its next request needs room for, while there is none; else 0 */
     bool replied; /* since the last look whether its thread sleeps */
 };
 
