@@ -12,11 +12,13 @@
 #include "bench/clock.h"
 #include "bench/content.h"
 #include "bench/daemon.h"
+#include "bench/footprint.h"
 #include "bench/hit_loop.h"
 #include "bench/table.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define LANES 64u
 #define BLOCK_BYTES 4096u
@@ -25,6 +27,8 @@
 #define WINDOW_NS CLOCK_NS_PER_S /* of a run */
 #define HOT_KEYS 64u
 #define WAIT_NS (10 * CLOCK_NS_PER_S)
+#define HANDLE_THREADS 8u /* of a handle that asks for nothing else */
+#define IDLE_S 5u /* how long nothing is asked, to see what an idle sidecar costs */
 
 struct server {
     const struct options *options;
@@ -38,6 +42,8 @@ struct server {
     uint64_t missed;
     struct stats commits_per_s, cpu_share; /* a run */
     struct stats alone_ns, flood_ns; /* a hit */
+    double handle_kib; /* a handle's shared memory, without its pin records */
+    double idle_share; /* of a core, while all lanes are attached and silent */
 };
 
 /* Commit up to a burst of new blocks on one lane, without waiting for slots. */
@@ -162,6 +168,35 @@ static bool run_once(struct server *server)
     return true;
 }
 
+/* One more handle, as cistern_open() makes it if nothing is asked: what did it map? */
+static bool weigh_handle(struct server *server)
+{
+    struct client_settings settings = {.socket_path = server->daemon.socket_path,
+        .name = "bench-server",
+        .block_bytes = BLOCK_BYTES,
+        .threads_max = HANDLE_THREADS};
+    uint64_t before = footprint_lane_bytes();
+    cistern_t *handle = NULL;
+    struct cistern_stats stats = {.size = sizeof stats};
+    if (!client_open(&settings, &handle) || cistern_stats(handle, &stats) != CISTERN_OK) {
+        return false;
+    }
+    uint64_t pins = (uint64_t)HANDLE_THREADS * stats.pins_per_thread * sizeof(uint32_t);
+    server->handle_kib = (double)(footprint_lane_bytes() - before - pins) / 1024;
+    cistern_close(&handle);
+    return true;
+}
+
+/* All lanes stay attached; nobody asks for anything. */
+static void idle(struct server *server)
+{
+    sleep(1); /* until it sleeps */
+    uint64_t before = footprint_cpu_ns(server->daemon.process.pid);
+    sleep(IDLE_S);
+    uint64_t used = footprint_cpu_ns(server->daemon.process.pid) - before;
+    server->idle_share = (double)used / (IDLE_S * 1e9);
+}
+
 static void publish(struct server *server, struct report *report)
 {
     struct table table;
@@ -178,6 +213,14 @@ static void publish(struct server *server, struct report *report)
         stats_median(&server->flood_ns), stats_median(&server->alone_ns));
     table_measure(&table, "hit of a reader meanwhile, p99", "", "ns",
         stats_percentile(&server->flood_ns, 99), stats_percentile(&server->alone_ns, 99));
+    table_row(&table);
+    table_cell(&table, 0, "idle sidecar, 65 lanes, of a core");
+    table_cell(&table, 1, "≈ 0");
+    table_cell(&table, 2, "%.3f %%", server->idle_share * 100);
+    table_row(&table);
+    table_cell(&table, 0, "a client handle of 8 threads");
+    table_cell(&table, 1, "< 1 MiB + pins");
+    table_cell(&table, 2, "%.0f KiB", server->handle_kib);
     table_print(&table, report->people);
     fprintf(report->people,
         "\n  the sidecar used %.0f %% of one core; %llu reader hits missed\n"
@@ -196,6 +239,8 @@ static void publish(struct server *server, struct report *report)
     report_number(root, "hit_alone_ns_p99", stats_percentile(&server->alone_ns, 99));
     report_number(root, "hit_flood_ns_p50", stats_median(&server->flood_ns));
     report_number(root, "hit_flood_ns_p99", stats_percentile(&server->flood_ns, 99));
+    report_number(root, "idle_cpu_share", server->idle_share);
+    report_number(root, "handle_kib", server->handle_kib);
     report_number(root, "hits_missed", (double)server->missed);
 }
 
@@ -208,7 +253,9 @@ bool scenario_server(const struct options *options, struct report *report)
     for (uint64_t run = 0; good && run < options->runs; run++) {
         good = run_once(&server);
     }
+    good = good && weigh_handle(&server);
     if (good) {
+        idle(&server);
         publish(&server, report);
     }
     for (size_t i = 0; i < LANES; i++) {
