@@ -7,7 +7,7 @@
 #ifndef CISTERN_BENCH_BASELINE_TABLE_H
 #define CISTERN_BENCH_BASELINE_TABLE_H
 
-#include "cistern.h"
+#include <cistern.h>
 
 #include <stdbool.h>
 #include <stdint.h>

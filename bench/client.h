@@ -3,7 +3,7 @@
 #ifndef CISTERN_BENCH_CLIENT_H
 #define CISTERN_BENCH_CLIENT_H
 
-#include "cistern.h"
+#include <cistern.h>
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -7,7 +7,7 @@
 #ifndef CISTERN_BENCH_CONTENT_H
 #define CISTERN_BENCH_CONTENT_H
 
-#include "cistern.h"
+#include <cistern.h>
 
 #include <stdint.h>
 

@@ -9,7 +9,7 @@
 
 #include "bench/pin_cpu.h"
 #include "bench/stats.h"
-#include "cistern.h"
+#include <cistern.h>
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -7,7 +7,7 @@
 #define CISTERN_BENCH_HIT_LOOP_H
 
 #include "bench/stats.h"
-#include "cistern.h"
+#include <cistern.h>
 
 #include <stdbool.h>
 #include <stddef.h>

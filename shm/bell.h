@@ -5,7 +5,7 @@
  * the two always sees the other: it is ordering 2 of shm/README.md again.
  *
  *   the server sleeps on its loop; index_header.server_sleeping is an odd number while it does
- *   a client's thread sleeps on the futex of its reply tail; seat_client.sleeping is 1 while it does
+ *   a client's thread sleeps on the futex of its reply tail; seat_client.sleeping is 1 meanwhile
  */
 #ifndef CISTERN_SHM_BELL_H
 #define CISTERN_SHM_BELL_H
@@ -36,8 +36,8 @@ static inline uint32_t bell_look(const _Atomic uint32_t *word)
     return shared32_load_relaxed(word);
 }
 
-/* Sleep while `*word` is `value`, for at most `timeout_ns`. The word may lie in a read-only mapping.
- * Returns on a wake, a change, a signal or the deadline: the caller looks again in any case. */
+/* Sleep while `*word` is `value`, for at most `timeout_ns`. The word may lie in a read-only
+ * mapping. Returns on a wake, a change, a signal or the deadline: the caller looks again. */
 void bell_sleep(const _Atomic uint32_t *word, uint32_t value, uint64_t timeout_ns);
 
 /* Wake every thread that sleeps on the word. */

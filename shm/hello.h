@@ -1,8 +1,8 @@
 /* hello: the words at the door: one message each way over a unix SEQPACKET socket.
  *
- * The client says what it is and wants, the server answers with sizes and descriptors (SCM_RIGHTS), or
- * with a status and a sentence. Written by libclient/attach and sidecar/session/door. Everything in
- * them is foreign to the other side and checked there.
+ * The client says what it is and wants, the server answers with sizes and descriptors (SCM_RIGHTS),
+ * or with a status and a sentence. Written by libclient/attach and sidecar/session/door. Everything
+ * in them is foreign to the other side and checked there.
  */
 #ifndef CISTERN_SHM_HELLO_H
 #define CISTERN_SHM_HELLO_H

@@ -1,8 +1,8 @@
 /* hint: the table from keys to slots. It is advice: only the descriptor decides.
  *
  * A key has two buckets of eight words. A word is {tag 24 | kind 8 | slot + 1, 32}; 0 is empty. A
- * stale or wrong hint costs a reader time, never bytes, so there are no tombstones and no locks: the
- * server stores whole words, readers load whole words.
+ * stale or wrong hint costs a reader time, never bytes, so there are no tombstones and no locks:
+ * the server stores whole words, readers load whole words.
  */
 #ifndef CISTERN_SHM_HINT_H
 #define CISTERN_SHM_HINT_H
@@ -55,7 +55,7 @@ static inline void hint_prefetch(const struct index_view *index, const struct hi
 }
 
 /* R1: the first candidate at or after position `*position` (0 to 15) with the key's tag and `kind`.
- * Returns its slot and moves `*position` behind it, or HINT_NONE. A hot slot is within the index. */
+ * Returns its slot and moves `*position` behind it, or HINT_NONE. A hot slot is one of ours. */
 static inline uint32_t hint_next(const struct index_view *index, const struct hint_place *place,
     uint32_t kind, uint32_t *position)
 {

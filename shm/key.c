@@ -1,5 +1,5 @@
-/* key: SHA-256 and HMAC by OpenSSL, in the form that facts found fastest: a template context that is
- * copied for each hash (OpenSSL 3.0; see shm/README.md, decision 5). */
+/* key: SHA-256 and HMAC by OpenSSL, in the form found fastest: a template context that
+ * is copied for each hash (OpenSSL 3.0; see shm/README.md, decision 5). */
 #include "shm/key.h"
 
 #include "shm/status.h"

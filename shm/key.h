@@ -4,8 +4,8 @@
  *   key[i] = SHA-256(key[i-1] ‖ tokens of block i, uint32 little-endian), key[-1] = root
  *   or, from an engine's own hashes: key = SHA-256(root ‖ group, uint32 ‖ hash)
  *
- * Called by libclient/keys. OpenSSL's digests allocate a little inside, so hashing is not part of the
- * hit path, which starts at keys. One hasher a thread: it is not shared.
+ * Called by libclient/keys. OpenSSL's digests allocate a little inside, so hashing is not part of
+ * the hit path, which starts at keys. One hasher a thread: it is not shared.
  */
 #ifndef CISTERN_SHM_KEY_H
 #define CISTERN_SHM_KEY_H
@@ -18,7 +18,7 @@
 
 #define KEY_HASH_MAX 64u /* bytes of an engine's hash */
 
-/* OpenSSL's objects, fetched once: the search by name costs more than the hash, and takes a lock. */
+/* OpenSSL's objects, fetched once: a search by name costs more than the hash, and takes a lock. */
 struct key_hasher {
     void *digest; /* EVP_MD */
     void *template; /* EVP_MD_CTX, initialised; copied for each hash */
@@ -33,7 +33,7 @@ void key_close(struct key_hasher *hasher);
 int key_root(const struct key_hasher *hasher, const struct space *space, const void *secret,
     size_t secret_bytes, struct key *out_root);
 
-/* Fill `out_check` (32 bytes) from the secret, as space.secret_check says. Returns as key_root(). */
+/* Fill `out_check` (32 bytes) from the secret, as space.secret_check says. Returns as key_root. */
 int key_secret_check(const void *secret, size_t secret_bytes, uint8_t *out_check);
 
 /* Keys of `blocks` blocks of `block_tokens` tokens each, the first one's parent being `parent`.

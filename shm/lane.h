@@ -140,7 +140,7 @@ uint64_t lane_server_bytes(const struct lane_shape *shape);
 struct lane_seat lane_seat_at(
     const struct lane_shape *shape, void *client_base, void *server_base, uint32_t index);
 
-/* The two ends of a seat's rings. Each side opens the ends that it owns, once, when the lane is new. */
+/* The two ends of a seat's rings. Each side opens the ends that it owns, once: on a new lane. */
 struct ring_writer lane_request_writer(const struct lane_seat *seat);
 struct ring_reader lane_request_reader(const struct lane_seat *seat);
 struct ring_writer lane_reply_writer(const struct lane_seat *seat);

@@ -5,8 +5,8 @@
  * slot is reused until every lane was read, after the fence, without finding it (shm/README.md,
  * ordering 2). R and V number the steps of that protocol.
  *
- * A record is one 32-bit word, slot + 1, or 0. Each thread has an array of its own, and takes records
- * from it alone; any thread may clear a record, because the owner finds it free by looking.
+ * A record is one 32-bit word, slot + 1, or 0. Each thread has an array of its own, and takes
+ * records from it alone; any thread may clear a record, because the owner finds it free by looking.
  */
 #ifndef CISTERN_SHM_PIN_H
 #define CISTERN_SHM_PIN_H
@@ -51,7 +51,7 @@ static inline bool pin_take(struct pin_seat *seat, uint32_t slot, uint32_t *out_
     return true;
 }
 
-/* R3: once for all the records of a batch. Partner: pin_sweep()'s fence; one of us sees the other. */
+/* R3: once for all records of a batch. Partner: pin_sweep()'s fence; one of us sees the other. */
 static inline void pin_fence(void)
 {
     shared_fence_full();
@@ -81,9 +81,9 @@ static inline void pin_drop_foreign(_Atomic uint32_t *record)
 /* What the server knows of a slot while it sweeps: one byte a slot, in its private memory. */
 enum pin_mark { PIN_NONE = 0, PIN_VICTIM = 1, PIN_PINNED = 2 };
 
-/* V4 and V5 for one thread's records, after the victims were marked and pin_fence() was called: turns
- * PIN_VICTIM into PIN_PINNED wherever a record names the slot.
- * Returns how many records named no slot of the index (the client is broken, or hostile). */
+/* V4 and V5 for one thread's records, after the victims were marked and pin_fence() was called:
+ * turns PIN_VICTIM into PIN_PINNED wherever a record names the slot. Returns how many records named
+ * no slot of the index (the client is broken, or hostile). */
 uint32_t pin_sweep(const _Atomic uint32_t *high_word, const _Atomic uint32_t *records,
     uint32_t count, uint8_t *marks, uint32_t slots);
 

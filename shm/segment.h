@@ -1,8 +1,9 @@
 /* segment: a shared memory file: made, sized, sealed, mapped.
  *
- * Made by the server (cuda/device_host for the pool, sidecar/session for lanes), mapped by both sides.
- * Always: mode 0600, sealed SHRINK | GROW | SEAL, so nobody can cut it under a reader; never sealed
- * FUTURE_WRITE, because after it not even a restarted server could write (shm/README.md, decision 3).
+ * Made by the server (cuda/device_host for the pool, sidecar/session for lanes), mapped by both
+ * sides. Always: mode 0600, sealed SHRINK | GROW | SEAL, so nobody can cut it under a reader; never
+ * sealed FUTURE_WRITE, because after it not even a restarted server could write (shm/README.md,
+ * decision 3).
  */
 #ifndef CISTERN_SHM_SEGMENT_H
 #define CISTERN_SHM_SEGMENT_H
@@ -28,9 +29,9 @@ int segment_make(const char *name, uint64_t bytes, bool huge, struct segment *ou
 /* A second descriptor of the segment that can only read. Returns it, or -1 (errno says why). */
 int segment_open_readonly(const struct segment *segment);
 
-/* Map a received descriptor of `bytes`; `writable` as agreed. Takes `fd` over: it is closed at once.
- * Checks that the file has that size and is sealed against change; the memory of a stranger would be
- * cut under us. Returns 0, STATUS_MALFORMED or STATUS_IO. */
+/* Map a received descriptor of `bytes`; `writable` as agreed. Takes `fd` over: it is closed at
+ * once. Checks that the file has that size and is sealed against change; the memory of a stranger
+ * would be cut under us. Returns 0, STATUS_MALFORMED or STATUS_IO. */
 int segment_map(int fd, uint64_t bytes, bool writable, struct segment *out_segment);
 
 /* Undo make or map. Accepts a segment that holds nothing, and leaves it so. */

@@ -5,7 +5,7 @@
  * found no pin on it (shm/README.md, ordering 2).
  *
  *   FREE ──▶ RESERVED ──▶ VALID ⇄ EVICTING ──▶ FREE        each by the server; LOADING stands
- *                └──▶ FREE  (aborted, or its owner died)    where RESERVED does when a fetch fills it
+ *                └──▶ FREE  (aborted, or its owner died)    where RESERVED does if a fetch fills
  *
  * The generation rises at every entry into RESERVED or LOADING and at every publish, so a reference
  * (slot, generation) kept by anybody can never match another use of the slot.

@@ -12,13 +12,13 @@ struct field {
     bool text;
 };
 
-#define TEXT(field)                                                                                \
-    {                                                                                              \
-#field, offsetof(struct space, field), sizeof(((struct space *)0)->field), true            \
+#define TEXT(field) \
+    { \
+#field, offsetof(struct space, field), sizeof(((struct space *)0)->field), true \
     }
-#define WORD(field)                                                                                \
-    {                                                                                              \
-#field, offsetof(struct space, field), sizeof(((struct space *)0)->field), false           \
+#define WORD(field) \
+    { \
+#field, offsetof(struct space, field), sizeof(((struct space *)0)->field), false \
     }
 
 static const struct field fields[] = {

@@ -1,8 +1,8 @@
 /* space: the namespace descriptor: all that must be equal for two blocks to be interchangeable.
  *
- * Filled by libclient/open, sent at the door, compared by sidecar/session/door, and hashed by key.c:
- * its digest starts every key chain. It is one fixed block of bytes, zero-filled, little-endian, so
- * that equal namespaces have equal bytes.
+ * Filled by libclient/open, sent at the door, compared by sidecar/session/door, and hashed by
+ * key.c: its digest starts every key chain. It is one fixed block of bytes, zero-filled,
+ * little-endian, so that equal namespaces have equal bytes.
  */
 #ifndef CISTERN_SHM_SPACE_H
 #define CISTERN_SHM_SPACE_H

@@ -1,4 +1,4 @@
-/* status: names, meanings and advice of the status table. Called by whoever shows one to a person. */
+/* status: names, meanings and advice of the status table. For whoever shows one to a person. */
 #include "shm/status.h"
 
 #include <stddef.h>

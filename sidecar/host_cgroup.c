@@ -18,7 +18,11 @@ static bool read_text(
     const char *mount, const char *group, const char *file, char *out_text, size_t bytes)
 {
     char path[2 * PATH_ROOM];
-    (void)snprintf(path, sizeof path, "%s%s/%s", mount, strcmp(group, "/") == 0 ? "" : group, file);
+    int length =
+        snprintf(path, sizeof path, "%s%s/%s", mount, strcmp(group, "/") == 0 ? "" : group, file);
+    if (length < 0 || (size_t)length >= sizeof path) {
+        return false;
+    }
     FILE *stream = fopen(path, "re");
     if (stream == NULL) {
         return false;

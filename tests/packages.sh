@@ -1,7 +1,7 @@
 # packages.sh: the Debian packages that building, testing and measuring need.
 #
-# Sourced by tests/run and bench/run, which call packages_need with the groups that they use. Always:
-# nothing is changed, and under a second passes, when nothing is missing.
+# Sourced by tests/run and bench/run, which call packages_need with the groups that they use.
+# Always: nothing is changed, and under a second passes, when nothing is missing.
 # shellcheck shell=bash
 
 packages_of() {
@@ -40,8 +40,8 @@ packages_install() {
     fi
 }
 
-# packages_need GROUP...: install what is missing, or say how. Returns 1 if the build cannot go on; a
-# missing package of the other groups is named, and costs only what needs it.
+# packages_need GROUP...: install what is missing, or say how. Returns 1 if the build cannot go on;
+# a missing package of the other groups is named, and costs only what needs it.
 packages_need() {
     local group wanted missing=() hard=()
     if ! command -v dpkg-query >/dev/null; then

@@ -1,19 +1,19 @@
 /* cistern: share the KV cache of large language models between all inference processes of a host.
  *
- *     cistern_open ──▶ cistern_keys ──▶ cistern_match, cistern_acquire ──▶ read in place ──▶ cistern_release
+ *     cistern_open ──▶ cistern_keys ──▶ cistern_match, cistern_acquire ──▶ read ──▶ cistern_release
  *                           │ missing
  *                           └▶ cistern_claim ──▶ cistern_reserve ──▶ write ──▶ cistern_commit
  *
  * A hit reads the block where it lies: no copy, no message, no system call, no lock.
  *
- * Statuses: 0 done; above 0 an answer that is no failure (CISTERN_MISS); below 0 as the table at the
- * end says. Outputs come last and are written on success only. cistern_why() says more about the
- * last failure of the calling thread.
+ * Statuses: 0 done; above 0 an answer that is no failure (CISTERN_MISS); below 0 as the table at
+ * the end says. Outputs come last and are written on success only. cistern_why() says more about
+ * the last failure of the calling thread.
  *
- * Threads: a handle may be used by several threads at once, up to `threads_max` of them; each has pins
- * and rings of its own, so calls do not wait for each other. Fork: a child opens a handle of its own;
- * with the parent's, every call returns CISTERN_FORKED. A view may be released, and a slot committed,
- * by another thread than the one that took it.
+ * Threads: a handle may be used by several threads at once, up to `threads_max` of them; each has
+ * pins and rings of its own, so calls do not wait for each other. Fork: a child opens a handle of
+ * its own; with the parent's, every call returns CISTERN_FORKED. A view may be released, and a slot
+ * committed, by another thread than the one that took it.
  *
  * The sidecar may stop or restart at any time: calls then return CISTERN_NO_SERVER (compute without
  * the cache), views stay readable, and the library attaches again by itself.
@@ -45,9 +45,9 @@ struct cistern_key {
     uint8_t bytes[32];
 };
 
-/* Everything that must be equal for two blocks to be interchangeable. Two workers that give the same
- * `name`, tenant and ranks but differ elsewhere are told so at open (CISTERN_NAMESPACE), never given
- * each other's blocks. Texts may be NULL, which means "". Read during cistern_open() only. */
+/* Everything that must be equal for two blocks to be interchangeable. Two workers that give the
+ * same `name`, tenant and ranks but differ elsewhere are told so at open (CISTERN_NAMESPACE), never
+ * given each other's blocks. Texts may be NULL, which means "". Read during cistern_open() only. */
 struct cistern_namespace {
     uint32_t size; /* sizeof(struct cistern_namespace) */
     uint32_t block_tokens; /* tokens a block; not 0 */
@@ -201,8 +201,8 @@ CISTERN_API int cistern_match(cistern_t *handle, const struct cistern_key *keys,
 CISTERN_API int cistern_acquire(cistern_t *handle, const struct cistern_key *keys, size_t count,
     struct cistern_view *out_views, size_t *out_count);
 
-/* End the reading of `count` views, after the last byte was read (for a GPU: after its stream passed).
- * Returns 0; CISTERN_STALE if one of them was released before (the others are released). */
+/* End the reading of `count` views, after the last byte was read (for a GPU: after its stream
+ * passed). Returns 0; CISTERN_STALE if one was released before (the others are released). */
 CISTERN_API int cistern_release(cistern_t *handle, struct cistern_view *views, size_t count);
 
 /* Take free slots to fill.
@@ -212,8 +212,8 @@ CISTERN_API int cistern_release(cistern_t *handle, struct cistern_view *views, s
  * out_slots   room for `count`; the first `*out_count` are set
  * out_count   1 to `count`
  *
- * Returns 0; CISTERN_BUSY if no slot could be had in time; CISTERN_LIMIT if too many are lent already.
- * Cost: no system call and no lock while slots lent in advance last.
+ * Returns 0; CISTERN_BUSY if no slot could be had in time; CISTERN_LIMIT if too many are lent
+ * already. Cost: no system call and no lock while slots lent in advance last.
  */
 CISTERN_API int cistern_reserve(cistern_t *handle, size_t count, int64_t timeout_ns,
     struct cistern_slot *out_slots, size_t *out_count);
@@ -244,8 +244,8 @@ CISTERN_API int cistern_flush(cistern_t *handle, int64_t timeout_ns);
 CISTERN_API int cistern_get(cistern_t *handle, const struct cistern_key *key, void *out_data,
     uint64_t room, uint64_t *out_bytes);
 
-/* Copy a block in and publish it: reserve (for 100 ms at most), memcpy, commit. Of a hot key nothing
- * is copied. Returns as cistern_reserve() and cistern_commit(). */
+/* Copy a block in and publish it: reserve (for 100 ms at most), memcpy, commit. Of a hot key
+ * nothing is copied. Returns as cistern_reserve() and cistern_commit(). */
 CISTERN_API int cistern_put(cistern_t *handle, const struct cistern_key *key,
     const struct cistern_key *parent, const void *data, uint64_t bytes);
 
@@ -271,13 +271,13 @@ CISTERN_API int cistern_wait(cistern_t *handle, const struct cistern_key *key, i
 CISTERN_API int cistern_wait_async(
     cistern_t *handle, const struct cistern_key *key, int64_t timeout_ns, uint64_t cookie);
 
-/* A descriptor that polls readable while answers may wait for cistern_drain(). The library's: do not
- * read or close it; valid until cistern_close(), also across a restart of the sidecar.
+/* A descriptor that polls readable while answers may wait for cistern_drain(). The library's: do
+ * not read or close it; valid until cistern_close(), also across a restart of the sidecar.
  * Returns -1 with the parent's handle in a forked child. */
 CISTERN_API int cistern_fd(cistern_t *handle);
 
-/* Take the answers that arrived: up to `room` events, `*out_count` of them. Never waits. Threads: one
- * at a time. Returns 0, also when there are none. */
+/* Take the answers that arrived: up to `room` events, `*out_count` of them. Never waits. Threads:
+ * one at a time. Returns 0, also when there are none. */
 CISTERN_API int cistern_drain(
     cistern_t *handle, struct cistern_event *out_events, size_t room, size_t *out_count);
 

@@ -4,8 +4,8 @@
  * sizes cannot replace each other, only whole extents can. Called by evict. Always: nothing is
  * taken from a draining extent; emptied it joins its heir. Pinned blocks and lent slots only delay
  * that: while one extent is stuck with them others are tried, and of too many stuck ones one goes
- * back into service. A class that nobody used while a whole pool's worth of blocks was evicted is idle
- * (pool_idle()): it has no share, and gives first.
+ * back into service. A class that nobody used while a whole pool's worth of blocks was evicted is
+ * idle (pool_idle()): it has no share, and gives first.
  */
 #ifndef CISTERN_SIDECAR_BLOCK_DRAIN_H
 #define CISTERN_SIDECAR_BLOCK_DRAIN_H

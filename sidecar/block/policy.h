@@ -15,7 +15,7 @@
  * it, so no block is passed over twice between two touches, and one call passes over no more than
  * POLICY_PASSES for each victim that it was asked for: then it returns fewer, and the next call
  * goes on where it stopped. Touches come deepest block first, so a parent that was used is newer
- * than its children. A parent that goes all the same (its extent drains) leaves its children behind.
+ * than its children. A parent that goes all the same (its extent drains) leaves children behind.
  */
 #ifndef CISTERN_SIDECAR_BLOCK_POLICY_H
 #define CISTERN_SIDECAR_BLOCK_POLICY_H

@@ -5,8 +5,8 @@
  * reports as a race, and a block under the wrong key is an assertion that fails. Each reader owns
  * a seat.
  */
-#ifndef CISTERN_MODEL_WORLD_H
-#define CISTERN_MODEL_WORLD_H
+#ifndef CISTERN_TESTS_MODEL_WORLD_H
+#define CISTERN_TESTS_MODEL_WORLD_H
 
 #include "shm/hint.h"
 #include "shm/pin.h"

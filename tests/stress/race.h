@@ -6,8 +6,8 @@
  * block whose bytes are not those of its key. Readers hand some pins to each other, to be dropped
  * there.
  */
-#ifndef CISTERN_STRESS_RACE_H
-#define CISTERN_STRESS_RACE_H
+#ifndef CISTERN_TESTS_STRESS_RACE_H
+#define CISTERN_TESTS_STRESS_RACE_H
 
 #include "shm/hint.h"
 #include "shm/pin.h"

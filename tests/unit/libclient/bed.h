@@ -1,7 +1,7 @@
 /* bed: what most tests of libclient stand on: a double of the sidecar in a directory of its own,
  * a handle on it, and a prefix of keys. */
-#ifndef CISTERN_TESTS_BED_H
-#define CISTERN_TESTS_BED_H
+#ifndef CISTERN_TESTS_UNIT_LIBCLIENT_BED_H
+#define CISTERN_TESTS_UNIT_LIBCLIENT_BED_H
 
 #include "tests/check.h"
 #include "tests/unit/libclient/double_server.h"

@@ -4,8 +4,8 @@
  * descriptors, a read-only index, one reply for each request that has one, the bell, a signal
  * for the event ring. It evicts nothing, checks little, and can misbehave on request.
  */
-#ifndef CISTERN_TESTS_DOUBLE_SERVER_H
-#define CISTERN_TESTS_DOUBLE_SERVER_H
+#ifndef CISTERN_TESTS_UNIT_LIBCLIENT_DOUBLE_SERVER_H
+#define CISTERN_TESTS_UNIT_LIBCLIENT_DOUBLE_SERVER_H
 
 #include "libclient/include/cistern.h"
 #include "shm/hello.h"

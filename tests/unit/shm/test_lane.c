@@ -1,4 +1,4 @@
-/* test_lane: the parts of a lane do not overlap, lie inside it, and both sides find the same ones. */
+/* test_lane: the parts of a lane do not overlap, lie inside it, and both sides find the same. */
 #include "shm/lane.h"
 
 #include "tests/check.h"

@@ -1,4 +1,4 @@
-/* test_segment: shared memory is sealed, private to its owner, and read-only where that was said. */
+/* test_segment: shared memory is sealed, its owner's alone, and read-only where that was said. */
 #include "shm/segment.h"
 
 #include "shm/status.h"

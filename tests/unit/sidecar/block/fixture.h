@@ -1,6 +1,6 @@
 /* fixture: blocks over an index in plain memory, and lanes whose pins a test sets by hand. */
-#ifndef CISTERN_TESTS_BLOCK_FIXTURE_H
-#define CISTERN_TESTS_BLOCK_FIXTURE_H
+#ifndef CISTERN_TESTS_UNIT_SIDECAR_BLOCK_FIXTURE_H
+#define CISTERN_TESTS_UNIT_SIDECAR_BLOCK_FIXTURE_H
 
 #include "shm/pin.h"
 #include "shm/status.h"

@@ -1,6 +1,6 @@
 /* policy_world: one policy over a few slots, and shorthands for the tests of policies. */
-#ifndef CISTERN_TESTS_BLOCK_POLICY_WORLD_H
-#define CISTERN_TESTS_BLOCK_POLICY_WORLD_H
+#ifndef CISTERN_TESTS_UNIT_SIDECAR_BLOCK_POLICY_WORLD_H
+#define CISTERN_TESTS_UNIT_SIDECAR_BLOCK_POLICY_WORLD_H
 
 #include "sidecar/block/policy.h"
 

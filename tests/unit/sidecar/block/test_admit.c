@@ -1,5 +1,5 @@
 /* test_admit: a commit is found, the first writer wins, and what is wrong changes nothing. */
-#include "fixture.h"
+#include "tests/unit/sidecar/block/fixture.h"
 
 static void test_committed_is_found_with_all_its_words(void **state)
 {

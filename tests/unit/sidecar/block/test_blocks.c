@@ -1,9 +1,9 @@
-/* test_blocks: all of block/ together, by random calls, against a plain table of who has which slot.
+/* test_blocks: all of block/ together, by random calls, against a plain table of who has what.
  *
  * After every step: a slot is in one place (free, lent, quarantined, hot), its generation never
  * falls, no pinned block changed, no block went before a resident child unless its extent drained,
  * a key has one slot, the gauges agree. */
-#include "fixture.h"
+#include "tests/unit/sidecar/block/fixture.h"
 
 #define EXTENTS 12u
 #define PER 32u

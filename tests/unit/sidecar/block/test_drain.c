@@ -1,5 +1,5 @@
 /* test_drain: a class that has too little gets extents of one that has most, pins or not. */
-#include "fixture.h"
+#include "tests/unit/sidecar/block/fixture.h"
 
 #include "sidecar/block/drain.h"
 

@@ -1,5 +1,5 @@
 /* test_evict: victims go in order, pinned ones stay readable, and a few slots are kept free. */
-#include "fixture.h"
+#include "tests/unit/sidecar/block/fixture.h"
 
 static void fill(struct fixture *fixture, uint32_t class, uint32_t count)
 {

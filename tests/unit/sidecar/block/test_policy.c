@@ -1,5 +1,5 @@
 /* test_policy: parents outlive their children, passing over is bounded, and nothing is lost. */
-#include "policy_world.h"
+#include "tests/unit/sidecar/block/policy_world.h"
 
 #define CHAIN 10000u
 

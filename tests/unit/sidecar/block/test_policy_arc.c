@@ -1,5 +1,5 @@
 /* test_policy_arc: a scan does not push out what is used again, and ghosts move the target. */
-#include "policy_world.h"
+#include "tests/unit/sidecar/block/policy_world.h"
 
 static void test_a_scan_leaves_the_used_blocks(void **state)
 {
@@ -34,7 +34,7 @@ static void test_ghosts_move_the_target(void **state)
     policy_world_evicts(&world, (uint32_t[]){0}, 1);
     assert_int_equal(world.policy.ghosts[0].count, 1);
     assert_int_equal(world.policy.target, 0);
-    /* Key 0 again: it should have stayed, so blocks used once get more room; and it was used twice. */
+    /* Key 0 again: it should have stayed, so blocks used once get more room. And used twice. */
     policy_insert(&world.policy, 0, 0, POLICY_NONE);
     assert_int_equal(world.policy.target, 1);
     assert_int_equal(world.policy.ghosts[0].count, 0);

@@ -1,5 +1,5 @@
 /* test_policy_lru: a small trace, every eviction written out. */
-#include "policy_world.h"
+#include "tests/unit/sidecar/block/policy_world.h"
 
 static void test_least_recently_used_first(void **state)
 {

@@ -1,5 +1,5 @@
 /* test_pool: sizes become classes, extents join and leave them, and slots of two never overlap. */
-#include "fixture.h"
+#include "tests/unit/sidecar/block/fixture.h"
 
 static void test_sizes_become_classes(void **state)
 {

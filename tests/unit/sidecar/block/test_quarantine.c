@@ -1,5 +1,5 @@
 /* test_quarantine: a slot held back is nobody's until its time is over, and then free again. */
-#include "fixture.h"
+#include "tests/unit/sidecar/block/fixture.h"
 
 static void test_held_back_and_given_back(void **state)
 {
