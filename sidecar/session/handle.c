@@ -140,7 +140,6 @@ static void handle_wait(struct session *session, uint32_t seat, const struct req
     int status = STATUS_OK;
     if (admit_find(table->blocks, &request->key, space) == HINT_NONE) {
         status = claim_wait(&table->blocks->claims, &request->key, space, &waiter);
-        counter_add(table->blocks->counters, COUNTER_waits, 1);
     }
     if (status != STATUS_PENDING) {
         struct claim_answers answers = reply_answers(table);
