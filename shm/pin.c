@@ -3,6 +3,19 @@
 
 #include <assert.h>
 
+#define PROBES 4u /* a raise of the mark; enough to keep it near what is in use */
+
+void pin_probe(struct pin_seat *seat)
+{
+    for (uint32_t i = 0; i < PROBES; i++) {
+        seat->probe = seat->probe + 1 < seat->high ? seat->probe + 1 : 0;
+        if (shared32_load_acquire(&seat->records[seat->probe]) == 0) {
+            seat->next = seat->probe;
+            return;
+        }
+    }
+}
+
 bool pin_find(struct pin_seat *seat, uint32_t *out_record)
 {
     /* Below the mark first, so that it rises only when every record under it is in use. */

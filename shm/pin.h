@@ -26,14 +26,23 @@ struct pin_seat {
     uint32_t count; /* records there are: the thread's quota */
     uint32_t high; /* what the high-water mark says */
     uint32_t next; /* where to look for a free record first */
+    uint32_t probe; /* where to look for one that another thread cleared */
 };
 
 /* Look for a free record behind `next`; the slow half of pin_take(). */
 bool pin_find(struct pin_seat *seat, uint32_t *out_record);
 
+/* Before the mark rises: look at a few records below it, which other threads may have cleared, and
+ * leave `next` at a free one if there is any. Without it a thread whose views are all released by
+ * others would use record after record, and every sweep would read them all. */
+void pin_probe(struct pin_seat *seat);
+
 /* R2: write `slot` into a free record. Returns false if all are in use. Follow with pin_fence(). */
 static inline bool pin_take(struct pin_seat *seat, uint32_t slot, uint32_t *out_record)
 {
+    if (seat->next >= seat->high && seat->high >= PIN_HIGH_KEPT) {
+        pin_probe(seat);
+    }
     uint32_t record = seat->next;
     /* Acquire: whoever cleared it read the former block before; its reads come before our store. */
     if (record >= seat->count || shared32_load_acquire(&seat->records[record]) != 0) {

@@ -33,7 +33,9 @@ int segment_make(const char *name, uint64_t bytes, bool huge, struct segment *ou
         status = huge ? STATUS_UNSUPPORTED : status_of_errno();
         goto close_fd;
     }
-    /* fallocate() reports a lack of memory; a first touch would kill us instead. */
+    /* Reports a lack of huge pages, or a limit of the file system. Ordinary memory may be promised
+     * beyond what there is, and then a touch kills: who asks for much looks first
+     * (cuda/device_host). */
     if (fallocate(fd, 0, 0, (off_t)bytes) != 0) {
         status = huge ? STATUS_UNSUPPORTED : status_of_errno();
         goto close_fd;

@@ -191,6 +191,7 @@ static int read_flags(
 {
     for (int i = 1; i < argc && reading->status == STATUS_OK; i++) {
         const char *flag = argv[i];
+        assert(flag != NULL);
         bool *on = find_switch(&reading->config, flag);
         if (on != NULL) {
             *on = true;

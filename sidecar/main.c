@@ -114,6 +114,9 @@ static int serve(struct daemon *daemon, const struct config *config)
     if (status == STATUS_OK) {
         server_run(server);
         loop_unwatch(server->loop, watch);
+    } else {
+        log_line(&daemon->log, LOG_ERROR, "main", "%s: signals cannot be watched: %s",
+            status_name(status), strerror(errno));
     }
     server_close(server);
     (void)close(daemon->signals);

@@ -13,6 +13,9 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+/* What the server keeps of a slot in its own memory, about: policy, ghosts, lists, grants. */
+#define BOOK_BYTES 128u
+
 static struct blocks_limits limits_of(const struct config *config)
 {
     uint64_t seed = 0;
@@ -67,6 +70,16 @@ static int open_index(struct server *server, char *why, size_t why_bytes)
         return STATUS_INVALID;
     }
     uint64_t bytes = layout_index_bytes(slots);
+    uint64_t free = server->host.memory_bytes;
+    uint64_t pool = server->pool.segment.huge ? 0 : config->pool_bytes;
+    uint64_t books = (uint64_t)slots * BOOK_BYTES;
+    if (free != HOST_UNKNOWN && pool + bytes + books > free) {
+        (void)snprintf(why, why_bytes,
+            "beside the pool, an index of %llu MiB and %llu MiB of books for %u slots do not fit "
+            "into memory; raise slot_min, or make the pool smaller",
+            (unsigned long long)(bytes >> 20), (unsigned long long)(books >> 20), slots);
+        return STATUS_NO_MEMORY;
+    }
     int status = segment_make("cistern-index", bytes, false, &server->index);
     if (status != STATUS_OK) {
         (void)snprintf(why, why_bytes,

@@ -60,8 +60,8 @@ void server_stop(struct server *server);
 /* Take over what may change while running. */
 void server_reload(struct server *server, const struct config *fresh);
 
-/* Tell the clients that it is over (the epoch), and give everything back. Accepts a server whose open
- * failed. */
+/* Tell the clients that it is over (the epoch), and give everything back. Accepts a server whose
+ * open failed. */
 void server_close(struct server *server);
 
 #endif

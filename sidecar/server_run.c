@@ -56,7 +56,8 @@ static int64_t sleep_ns(const struct server *server)
 }
 
 /* A sleep that a request ended soon cost its sender a wake-up that a little patience would have
- * saved: poll for longer. One that lasted says that the requests are far apart: poll as configured. */
+ * saved: poll for longer. One that lasted says that the requests are far apart: poll as configured.
+  */
 static void fit_window(struct server *server, uint64_t slept_ns)
 {
     uint64_t least = server->config.poll_ns;

@@ -183,7 +183,8 @@ CISTERN_API int cistern_keys_from_hashes(cistern_t *handle, const void *hashes, 
  * keys       `count` keys, first block first; read during the call only
  * out_match  see struct cistern_match
  *
- * Returns 0, also when nothing is hot. Cost: no system call; a batch of cache-line loads.
+ * Returns 0, also when nothing is hot. Cost: a batch of cache-line loads, and no system call, but
+ * that a miss looks at the socket every 50 ms.
  */
 CISTERN_API int cistern_match(cistern_t *handle, const struct cistern_key *keys, size_t count,
     struct cistern_match *out_match);
@@ -196,7 +197,8 @@ CISTERN_API int cistern_match(cistern_t *handle, const struct cistern_key *keys,
  *
  * Returns 0; CISTERN_MISS if the first block is not hot; CISTERN_PINS if no pin was free for it. If
  * pins run out later, the views so far are set: release some and go on from there.
- * Cost: no system call, no lock, no allocation. Source: orderings 1 and 2 of shm/README.md.
+ * Cost of a hit: no system call, no lock, no allocation. A miss looks at the socket every 50 ms.
+ * Source: orderings 1 and 2 of shm/README.md.
  */
 CISTERN_API int cistern_acquire(cistern_t *handle, const struct cistern_key *keys, size_t count,
     struct cistern_view *out_views, size_t *out_count);

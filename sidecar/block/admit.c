@@ -61,6 +61,7 @@ static void welcome(struct blocks *blocks, uint32_t slot, const struct slot_cont
     counter_add(blocks->counters, COUNTER_commits, 1);
     counter_add(blocks->counters, COUNTER_bytes_committed, content->bytes);
     counter_add(blocks->counters, COUNTER_slots_hot, 1);
+    blocks->space_blocks[content->space]++;
 }
 
 int admit_block(struct blocks *blocks, uint32_t slot, uint64_t generation,

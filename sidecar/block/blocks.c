@@ -35,6 +35,7 @@ int blocks_open(
     *out = (struct blocks){.index = index, .counters = index.header->counter};
     status = arena_open(pool_arena_bytes(extents, slots) + policy_arena_bytes(slots) +
                             arena_bytes(slots, sizeof(uint8_t)) +
+                            arena_bytes(BLOCKS_SPACES, sizeof(uint32_t)) +
                             claim_arena_bytes(&limits->claims) + quarantine_arena_bytes(slots),
         &out->arena);
     if (status != STATUS_OK) {
@@ -45,6 +46,7 @@ int blocks_open(
     for (uint32_t i = 0; i < POOL_CLASSES_MAX; i++) {
         policy_open(&out->policies[i], limits->policy, &out->policy_memory);
     }
+    out->space_blocks = arena_take(&out->arena, BLOCKS_SPACES, sizeof(uint32_t));
     out->marks = arena_take(&out->arena, slots, sizeof(uint8_t));
     claim_open(&out->claims, &limits->claims, out->counters, &out->arena);
     quarantine_open(&out->quarantine, limits->quarantine_ns, slots, &out->arena);

@@ -17,6 +17,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define BLOCKS_SPACES 65536u /* as many as the descriptor's field can name */
+
 struct blocks_limits {
     uint64_t pool_bytes; /* a multiple of extent_bytes */
     uint64_t extent_bytes; /* a multiple of slot_bytes_min; the largest block there can be */
@@ -33,6 +35,7 @@ struct blocks {
     struct pool pool;
     struct policy_memory policy_memory;
     struct policy policies[POOL_CLASSES_MAX]; /* one a size class */
+    uint32_t *space_blocks; /* hot blocks of each namespace, by its number */
     uint8_t *marks; /* enum pin_mark, one a slot; all PIN_NONE between evictions */
     struct claims claims;
     struct quarantine quarantine;

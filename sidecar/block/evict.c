@@ -9,7 +9,8 @@
 
 #include <assert.h>
 
-#define ROOM_BATCHES 4u /* beyond those that `wanted` needs: victims may be pinned */
+#define ROOM_BATCHES 5u /* beyond those that `wanted` needs: victims may be pinned */
+#define ROOM_WIDER 4u /* 1, 4, 16, 64 and 128 victims for one slot, if all before were pinned */
 #define TICK_BATCHES 4u
 #define LOW_MARK_MAX 1024u
 
@@ -72,6 +73,10 @@ static void drop(struct blocks *blocks, struct policy *policy, uint32_t slot)
 {
     struct key key;
     load_key(&blocks->index.lines[slot], &key);
+    struct slot_content content;
+    slot_load_place(&blocks->index.lines[slot], &content);
+    assert(blocks->space_blocks[content.space] > 0);
+    blocks->space_blocks[content.space]--;
     bool removed = hint_remove(&blocks->index, &key, HINT_HOT, slot);
     assert(removed);
     policy_evicted(policy, slot);
@@ -127,6 +132,7 @@ uint32_t evict_room(
     if (blocks->pool.free.count == 0 && drain_start(blocks, class)) {
         drain_tick(blocks, ROOM_BATCHES, sweep);
     }
+    uint64_t wider = 1; /* grows while all that is looked at is pinned */
     for (uint32_t i = 0; i < wanted / EVICT_BATCH + ROOM_BATCHES; i++) {
         /* Counted anew: a victim in a draining extent makes no room here. */
         uint64_t available = pool_available(&blocks->pool, class);
@@ -134,7 +140,9 @@ uint32_t evict_room(
             break;
         }
         /* No victim at all may mean a chain longer than one call passes over: it goes on there. */
-        evict_some(blocks, class, goal - available, sweep);
+        evict_some(blocks, class, (goal - available) * wider, sweep);
+        bool stuck = blocks->pins_met && pool_available(&blocks->pool, class) <= available;
+        wider = stuck ? wider * ROOM_WIDER : 1;
     }
     uint64_t after = pool_available(&blocks->pool, class);
     return after > before ? (uint32_t)(after - before) : 0;

@@ -92,7 +92,39 @@ void pool_open(struct pool *pool, uint64_t extent_bytes, uint64_t slot_bytes_min
     }
 }
 
-int pool_class(struct pool *pool, uint64_t block_bytes, uint32_t *out_class)
+/* Does an extent belong to the class, or is one on its way to it? */
+static bool has_extents(const struct pool *pool, uint32_t class)
+{
+    const struct pool_class *at = &pool->classes[class];
+    if (at->open.count > 0 || at->full.count > 0) {
+        return true;
+    }
+    uint32_t extent = pool->draining.first;
+    while (extent != POOL_NONE) {
+        if (pool->extents[extent].class == class || pool->extents[extent].heir == class) {
+            return true;
+        }
+        extent = pool->extents[extent].after;
+    }
+    return false;
+}
+
+/* Where a new size can go: behind the others, or in the place of one that nobody uses. POOL_NONE if
+ * there is no such place. */
+static uint32_t class_place(const struct pool *pool)
+{
+    if (pool->class_count < POOL_CLASSES_MAX) {
+        return pool->class_count;
+    }
+    for (uint32_t i = 0; i < pool->class_count; i++) {
+        if (pool->classes[i].users == 0 && !has_extents(pool, i)) {
+            return i;
+        }
+    }
+    return POOL_NONE;
+}
+
+int pool_class_take(struct pool *pool, uint64_t block_bytes, uint32_t *out_class)
 {
     if (block_bytes == 0) {
         return STATUS_INVALID;
@@ -106,22 +138,32 @@ int pool_class(struct pool *pool, uint64_t block_bytes, uint32_t *out_class)
     }
     for (uint32_t i = 0; i < pool->class_count; i++) {
         if (pool->classes[i].slot_bytes == slot_bytes) {
+            pool->classes[i].users++;
             *out_class = i;
             return STATUS_OK;
         }
     }
-    if (pool->class_count == POOL_CLASSES_MAX) {
+    uint32_t place = class_place(pool);
+    if (place == POOL_NONE) {
         return STATUS_LIMIT;
     }
-    pool->classes[pool->class_count] = (struct pool_class){
+    pool->classes[place] = (struct pool_class){
         .slot_bytes = slot_bytes,
+        .users = 1,
         .extent_slots = (uint32_t)(pool->extent_bytes / slot_bytes),
         .open = LIST_EMPTY,
         .full = LIST_EMPTY,
     };
-    assert(pool->classes[pool->class_count].extent_slots >= 1);
-    *out_class = pool->class_count++;
+    assert(pool->classes[place].extent_slots >= 1);
+    pool->class_count += place == pool->class_count ? 1 : 0;
+    *out_class = place;
     return STATUS_OK;
+}
+
+void pool_class_drop(struct pool *pool, uint32_t class)
+{
+    assert(class < pool->class_count && pool->classes[class].users > 0);
+    pool->classes[class].users--;
 }
 
 /* The class has the extent's slots to give from now on. */

@@ -23,7 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define POOL_CLASSES_MAX 64u
+#define POOL_CLASSES_MAX 255u
 #define POOL_PAGE_BYTES 4096u
 #define POOL_NONE UINT32_MAX
 
@@ -53,6 +53,7 @@ struct pool_list {
 
 struct pool_class {
     uint64_t slot_bytes;
+    uint32_t users; /* sessions whose blocks are of this size */
     uint32_t extent_slots; /* slots in one extent */
     uint32_t slots; /* in all its extents but the draining ones */
     uint32_t free; /* of those, free ones */
@@ -80,10 +81,14 @@ uint64_t pool_arena_bytes(uint32_t extent_count, uint32_t slots);
 void pool_open(struct pool *pool, uint64_t extent_bytes, uint64_t slot_bytes_min,
     uint32_t extent_count, struct arena *arena);
 
-/* The class of blocks of `block_bytes`, made if need be; asked once per namespace.
+/* The class of blocks of `block_bytes`, made if need be; taken once per session, which is one user
+ * of it until pool_class_drop(). A class without users and extents makes room for another size.
  * Returns 0; STATUS_INVALID for 0 bytes; STATUS_TOO_LARGE if it is above an extent; STATUS_LIMIT if
- * there are POOL_CLASSES_MAX other ones. */
-int pool_class(struct pool *pool, uint64_t block_bytes, uint32_t *out_class);
+ * POOL_CLASSES_MAX other ones are in use. */
+int pool_class_take(struct pool *pool, uint64_t block_bytes, uint32_t *out_class);
+
+/* One user less. */
+void pool_class_drop(struct pool *pool, uint32_t class);
 
 /* Take a free slot of a class into `state` (RESERVED or LOADING).
  * Returns 0, or STATUS_BUSY if neither a slot nor an extent is free: see evict_room(). */

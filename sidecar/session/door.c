@@ -73,7 +73,7 @@ static int watch_attached(struct session *session)
 static void attach(struct session *session, const struct hello *hello)
 {
     struct session_table *table = session->table;
-    if (welcome_attach(session, hello, &door_of(session)->gifts) != STATUS_OK) {
+    if (welcome_attach(session, hello, &door_of(session)->gifts, watch_attached) != STATUS_OK) {
         session_end(session, true);
         return;
     }
@@ -83,9 +83,6 @@ static void attach(struct session *session, const struct hello *hello)
         session->number, session->pid, session->uid, hello->space.name, session->space,
         session->isolated ? "isolated" : "trusted", session->shape.seats, session->shape.pins,
         session->grants_max, (unsigned long long)session->block_bytes);
-    if (watch_attached(session) != STATUS_OK) {
-        session_revoke(session, "its descriptors cannot be watched");
-    }
 }
 
 static void hear_greeting(struct session *session)
@@ -215,8 +212,8 @@ static int lock_path(struct door *door, char *why, size_t why_bytes)
     return STATUS_OK;
 }
 
-/* Take a dead server's socket away: we hold the lock, so whoever left it there is dead. Anything else
- * at this path is not ours to remove. Returns false if there is. */
+/* Take a dead server's socket away: we hold the lock, so whoever left it there is dead. Anything
+ * else at this path is not ours to remove. Returns false if there is. */
 static bool clear_path(const char *path)
 {
     struct stat file;
@@ -238,8 +235,8 @@ int door_open(struct door *door, const char *path, uint32_t mode, char *why, siz
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
     if (!clear_path(path)) {
-        (void)snprintf(why, why_bytes,
-            "%s is there already and is no socket; choose another --socket", path);
+        (void)snprintf(
+            why, why_bytes, "%s is there already and is no socket; choose another --socket", path);
         door_close(door);
         return STATUS_IO;
     }

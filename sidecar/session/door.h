@@ -1,8 +1,8 @@
 /* door: the unix socket on which clients attach.
  *
  * Owned by the server, on its loop. Knows who comes (SO_PEERCRED), hears the hello, and has welcome
- * answer it; afterwards hears goodbyes and hang-ups. Always: a connection that says nothing, or says
- * anything but a hello, ends; the path belongs to one server at a time (a lock beside it).
+ * answer it; afterwards hears goodbyes and hang-ups. Always: a connection that says nothing, or
+ * says anything but a hello, ends; the path belongs to one server at a time (a lock beside it).
  */
 #ifndef CISTERN_SIDECAR_SESSION_DOOR_H
 #define CISTERN_SIDECAR_SESSION_DOOR_H

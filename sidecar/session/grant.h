@@ -1,8 +1,8 @@
 /* grant: which session each lent slot of the pool belongs to.
  *
- * A slot is lent from the moment of its grant until its commit, its abort, or the end of its session.
- * Called by dispatch and session, on the server's loop. Always: a slot has at most one borrower, and
- * a session's list holds exactly the slots that name it.
+ * A slot is lent from the moment of its grant until its commit, its abort, or the end of its
+ * session. Called by dispatch and session, on the server's loop. Always: a slot has at most one
+ * borrower, and a session's list holds exactly the slots that name it.
  */
 #ifndef CISTERN_SIDECAR_SESSION_GRANT_H
 #define CISTERN_SIDECAR_SESSION_GRANT_H

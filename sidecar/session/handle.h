@@ -9,7 +9,8 @@
 
 #include "sidecar/session/session.h"
 
-/* How many replies the request may cause at once; there must be room for them before it is handled. */
+/* How many replies the request may cause at once; there must be room for them before it is handled.
+ */
 uint32_t handle_replies(const struct request *request);
 
 /* Bytes that the server will copy for it. */

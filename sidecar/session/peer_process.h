@@ -8,8 +8,9 @@
 
 #include <stdint.h>
 
-/* The pidfd, by SO_PEERPIDFD (Linux 6.5), else by pidfd_open() of `pid`, whose process must be older
- * than this call: else the number was used again. Returns -1 and errno if there is neither. */
+/* The pidfd, by SO_PEERPIDFD (Linux 6.5), else by pidfd_open() of `pid`, whose process must be
+ * older than this call: else the number was used again. Returns -1 and errno if there is neither.
+ */
 int peer_process_open(int socket, int32_t pid);
 
 /* When a process started, in clock ticks since boot, from the text of /proc/PID/stat; 0 if the text

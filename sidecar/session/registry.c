@@ -4,6 +4,7 @@
 #include "shm/status.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -51,8 +52,30 @@ static struct registry_entry *make_room(struct registry *registry)
     return NULL;
 }
 
+static bool is_known(const struct registry *registry, uint32_t number)
+{
+    for (uint32_t i = 0; i < registry->count; i++) {
+        if (registry->entries[i].number == number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The next number around the field that neither a block nor an entry has; 0: none. */
+static uint32_t free_number(struct registry *registry, const uint32_t *blocks_of)
+{
+    for (uint32_t i = 0; i < REGISTRY_NUMBER_MAX; i++) {
+        registry->last_number = registry->last_number % REGISTRY_NUMBER_MAX + 1;
+        if (blocks_of[registry->last_number] == 0 && !is_known(registry, registry->last_number)) {
+            return registry->last_number;
+        }
+    }
+    return 0;
+}
+
 int registry_take(struct registry *registry, const struct space *space, uint64_t group,
-    uint32_t size_class, struct registry_entry **out_entry, char *out_why, size_t why_bytes)
+    const uint32_t *blocks_of, struct registry_entry **out_entry, char *out_why, size_t why_bytes)
 {
     struct registry_entry *entry = find(registry, space, group);
     const char *difference = entry == NULL ? NULL : space_difference(&entry->space, space);
@@ -64,19 +87,15 @@ int registry_take(struct registry *registry, const struct space *space, uint64_t
         return STATUS_NAMESPACE;
     }
     if (entry == NULL || difference != NULL) {
-        if (registry->last_number == REGISTRY_NUMBER_MAX ||
-            (entry == NULL && (entry = make_room(registry)) == NULL)) {
+        entry = entry == NULL ? make_room(registry) : entry;
+        uint32_t number = entry == NULL ? 0 : free_number(registry, blocks_of);
+        if (number == 0) {
             (void)snprintf(out_why, why_bytes,
-                "too many namespaces: at most %u at one time, %u until a restart", REGISTRY_SPACES,
-                REGISTRY_NUMBER_MAX);
+                "too many namespaces in use, or with blocks in the pool (%u at most); use fewer",
+                REGISTRY_SPACES);
             return STATUS_LIMIT;
         }
-        *entry = (struct registry_entry){
-            .space = *space,
-            .group = group,
-            .number = ++registry->last_number,
-            .size_class = size_class,
-        };
+        *entry = (struct registry_entry){.space = *space, .group = group, .number = number};
     }
     entry->sessions++;
     *out_entry = entry;

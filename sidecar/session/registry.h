@@ -1,9 +1,9 @@
 /* registry: the namespaces that the sidecar knows, and their numbers in the descriptors.
  *
- * Called by door when a client attaches and by session when it leaves. A number is never given to
- * another namespace, so a block of the one can never be taken for a block of the other. Clients of
- * different trust never share a namespace: an isolated user's is his alone, because whoever may
- * commit could also commit a lie.
+ * Called by door when a client attaches and by session when it leaves. A number is given to another
+ * namespace only when no block and no session has it, so a block of the one can never be taken for
+ * a block of the other. Clients of different trust never share a namespace: an isolated user's is
+ * his alone, because whoever may commit could also commit a lie.
  */
 #ifndef CISTERN_SIDECAR_SESSION_REGISTRY_H
 #define CISTERN_SIDECAR_SESSION_REGISTRY_H
@@ -20,7 +20,6 @@ struct registry_entry {
     struct space space;
     uint64_t group; /* 0: trusted users; else user id + 1 */
     uint32_t number;
-    uint32_t size_class;
     uint32_t sessions; /* attached now */
 };
 
@@ -34,11 +33,11 @@ struct registry {
 int registry_open(struct registry *out_registry);
 void registry_close(struct registry *registry);
 
-/* The entry of a checked namespace, one session more on it. A namespace of the same name that differs
- * is refused while a session uses it, and replaced when none does.
- * Returns 0, STATUS_NAMESPACE or STATUS_LIMIT, and then a sentence in `out_why`. */
+/* The entry of a checked namespace, one session more on it. A namespace of the same name that
+ * differs is refused while a session uses it, and replaced when none does. `blocks_of`: hot blocks
+ * by number. Returns 0, STATUS_NAMESPACE or STATUS_LIMIT, and then a sentence in `out_why`. */
 int registry_take(struct registry *registry, const struct space *space, uint64_t group,
-    uint32_t size_class, struct registry_entry **out_entry, char *out_why, size_t why_bytes);
+    const uint32_t *blocks_of, struct registry_entry **out_entry, char *out_why, size_t why_bytes);
 
 /* One session less on namespace `number`. */
 void registry_drop(struct registry *registry, uint32_t number);

@@ -8,8 +8,8 @@
 
 #include "sidecar/session/session.h"
 
-/* Put a reply into the seat's ring. If the ring is full the client does not read: the reply is lost,
- * its caller's deadline ends the wait. */
+/* Put a reply into the seat's ring. If the ring is full the client does not read: the reply is
+ * lost, its caller's deadline ends the wait. */
 void reply_send(struct session *session, uint32_t seat, const struct reply *reply);
 
 /* Where block/claim sends its answers: into the waiter's reply ring, or its event ring. */

@@ -203,8 +203,11 @@ void session_end(struct session *session, bool clean)
         slots_come_home(session, clean);
         registry_drop(&table->registry, session->space);
         table->promised_bytes -= session->promised_bytes;
-        counter_add(
-            table->blocks->counters, clean ? COUNTER_sessions_closed : COUNTER_sessions_dead, 1);
+        pool_class_drop(&table->blocks->pool, session->size_class);
+        if (session->welcomed) {
+            enum counter how = clean ? COUNTER_sessions_closed : COUNTER_sessions_dead;
+            counter_add(table->blocks->counters, how, 1);
+        }
         table->attached--;
         counter_set(table->blocks->counters, COUNTER_sessions_now, table->attached);
         log_line(table->log, LOG_INFO, "session", "session %u (pid %d, uid %u) %s", session->number,

@@ -1,11 +1,11 @@
 /* session: who is attached, and what was lent to whom.
  *
  *   GREETING ──▶ ATTACHED ──▶ REVOKED ──▶ gone      REVOKED: no more service, but its pins and its
- *       └──▶ gone    └──────────────────▶ gone      grants stand until its pidfd says that it is dead
+ *       └──▶ gone    └──────────────────▶ gone      grants stand until its pidfd says it is dead
  *
- * Opened by door, attached by welcome, served by dispatch, ended here; all on the server's loop. Always: a session's lane
- * is swept before any slot is reused, from its attach until its process is dead or said goodbye; a
- * lane's memory is never given to a second client.
+ * Opened by door, attached by welcome, served by dispatch, ended here; all on the server's loop.
+ * Always: a session's lane is swept before any slot is reused, from its attach until its process is
+ * dead or said goodbye; a lane's memory is never given to a second client.
  */
 #ifndef CISTERN_SIDECAR_SESSION_SESSION_H
 #define CISTERN_SIDECAR_SESSION_SESSION_H
@@ -57,6 +57,7 @@ struct session {
     uint64_t greeted_ns; /* when the connection came */
 
     /* From the attach on. */
+    bool welcomed; /* the client knows that it is attached */
     bool isolated;
     bool late_writes; /* a device may write its slots after its death */
     uint32_t space;
@@ -119,15 +120,16 @@ static inline uint32_t session_place(const struct session *session)
 /* How many sessions of this user have, or had and did not give back, a lane? */
 uint32_t session_count_of(const struct session_table *table, uint32_t uid);
 
-/* Stop serving a client that broke the rules or hung up; `why` goes to the log. What it was lent comes
- * home when its process is dead. The session may be gone after this. */
+/* Stop serving a client that broke the rules or hung up; `why` goes to the log. What it was lent
+ * comes home when its process is dead. The session may be gone after this. */
 void session_revoke(struct session *session, const char *why);
 
-/* The end: all that was lent comes home, pins vanish, memory and descriptors are given back. `clean`
- * says that the client itself declared it. */
+/* The end: all that was lent comes home, pins vanish, memory and descriptors are given back.
+ * `clean` says that the client itself declared it. */
 void session_end(struct session *session, bool clean);
 
-/* evict_sweep, `context` being the table: turn PIN_VICTIM into PIN_PINNED for what any lane pins. Returns wild records. */
+/* evict_sweep, `context` being the table: turn PIN_VICTIM into PIN_PINNED for what any lane pins.
+ * Returns wild records. */
 uint32_t session_sweep(void *context, uint8_t *marks, uint32_t slots);
 
 /* The sweep of this table, for block/evict. */

@@ -94,7 +94,8 @@ static int choose_space(struct draft *draft)
     struct session_table *table = session->table;
     const struct hello *hello = draft->hello;
     bool trusted = config_users_has(&table->config->trusted_users, session->uid);
-    int status = pool_class(&table->blocks->pool, hello->space.block_bytes, &session->size_class);
+    int status =
+        pool_class_take(&table->blocks->pool, hello->space.block_bytes, &session->size_class);
     if (status != STATUS_OK) {
         (void)snprintf(draft->why, sizeof draft->why,
             status == STATUS_TOO_LARGE
@@ -107,9 +108,11 @@ static int choose_space(struct draft *draft)
     }
     struct registry_entry *entry;
     uint64_t group = trusted ? 0 : (uint64_t)session->uid + 1;
-    status = registry_take(&table->registry, &hello->space, group, session->size_class, &entry,
-        draft->why, sizeof draft->why);
-    if (status == STATUS_OK) {
+    status = registry_take(&table->registry, &hello->space, group, table->blocks->space_blocks,
+        &entry, draft->why, sizeof draft->why);
+    if (status != STATUS_OK) {
+        pool_class_drop(&table->blocks->pool, session->size_class);
+    } else {
         session->space = entry->number;
         session->isolated = !trusted || (hello->flags & HELLO_ISOLATED) != 0;
         session->late_writes = (hello->flags & HELLO_LATE_WRITES) != 0;
@@ -241,12 +244,11 @@ static void count_in(struct session *session)
     table->greetings--;
     table->attached++;
     session->state = SESSION_ATTACHED;
-    counter_add(table->blocks->counters, COUNTER_sessions_opened, 1);
     counter_set(table->blocks->counters, COUNTER_sessions_now, table->attached);
 }
 
-int welcome_attach(
-    struct session *session, const struct hello *hello, const struct welcome_gifts *gifts)
+int welcome_attach(struct session *session, const struct hello *hello,
+    const struct welcome_gifts *gifts, int (*watch)(struct session *session))
 {
     assert(session->state == SESSION_GREETING);
     struct draft draft = {.session = session, .hello = hello, .gifts = gifts};
@@ -262,10 +264,15 @@ int welcome_attach(
         status = choose_quotas(&draft);
         status = status == STATUS_OK ? watch_process(&draft) : status;
         status = status == STATUS_OK ? open_lane(&draft) : status;
+        status = status == STATUS_OK ? watch(session) : status;
         status = status == STATUS_OK ? send_welcome(&draft) : status;
     }
-    if (status != STATUS_OK) {
-        counter_add(session->table->blocks->counters, COUNTER_sessions_refused, 1);
+    _Atomic uint64_t *counters = session->table->blocks->counters;
+    if (status == STATUS_OK) {
+        session->welcomed = true;
+        counter_add(counters, COUNTER_sessions_opened, 1);
+    } else {
+        counter_add(counters, COUNTER_sessions_refused, 1);
         log_line(session->table->log, LOG_WARN, "welcome", "pid %d, uid %u not let in: %s: %s",
             session->pid, session->uid, status_name(status), draft.why);
         welcome_refuse(session->socket, status, draft.why);

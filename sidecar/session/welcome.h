@@ -1,7 +1,7 @@
 /* welcome: what the server answers to a hello.
  *
- * Called by door. An attach is built in order (namespace, quotas, process, lane, bell) and undone by
- * session_end() from wherever it stops; the client learns of it only when everything stands.
+ * Called by door. An attach is built in order (namespace, quotas, process, lane, bell) and undone
+ * by session_end() from wherever it stops; the client learns of it only when everything stands.
  */
 #ifndef CISTERN_SIDECAR_SESSION_WELCOME_H
 #define CISTERN_SIDECAR_SESSION_WELCOME_H
@@ -19,10 +19,11 @@ struct welcome_gifts {
     uint64_t epoch;
 };
 
-/* Make the greeting session an attached one and send the welcome. On failure a refusal was sent and
- * the session must be ended by the caller. Returns 0 or the status sent. */
-int welcome_attach(
-    struct session *session, const struct hello *hello, const struct welcome_gifts *gifts);
+/* Make the greeting session an attached one, have `watch` watch its bell and its process, and only
+ * then send the welcome. On failure a refusal was sent and the session must be ended by the caller.
+ * Returns 0 or the status sent. */
+int welcome_attach(struct session *session, const struct hello *hello,
+    const struct welcome_gifts *gifts, int (*watch)(struct session *session));
 
 /* Send the index, to be read, and `info`; the session is over with it. */
 void welcome_observe(int socket, const struct welcome_gifts *gifts, const char *info);
