@@ -93,7 +93,7 @@ static inline struct key fixture_key(uint64_t number)
 static inline uint32_t fixture_class(struct fixture *fixture, uint64_t block_bytes)
 {
     uint32_t class;
-    assert_int_equal(pool_class(&fixture->blocks.pool, block_bytes, &class), STATUS_OK);
+    assert_int_equal(pool_class_take(&fixture->blocks.pool, block_bytes, &class), STATUS_OK);
     return class;
 }
 
