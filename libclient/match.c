@@ -34,6 +34,8 @@ static bool is_hot(
 bool match_is_hot(const struct attach *attach, const struct key *key)
 {
     struct hint_place place = hint_place_of(key, attach->index.hint_mask);
+    /* Asked for a key that is most often absent: both buckets will be read. */
+    hint_prefetch(&attach->index, &place);
     return is_hot(attach, key, &place);
 }
 
@@ -44,7 +46,7 @@ static size_t match_chunk(const struct attach *attach, const struct cistern_key 
     for (size_t i = 0; i < count; i++) {
         struct key key = hit_key(&keys[i]);
         places[i] = hint_place_of(&key, attach->index.hint_mask);
-        hint_prefetch(&attach->index, &places[i]);
+        hint_prefetch_first(&attach->index, &places[i]);
     }
     size_t candidates = 0;
     while (candidates < count) {
