@@ -126,6 +126,10 @@ static void *pin_for_another(void *context)
             "round %u: acquire: %s, %zu blocks", round, cistern_status_name(status), count);
         shared32_store_release(&handover->filled, round);
     }
+    /* A thread that ends gives its seat back under the handle's lock: not while we count. */
+    while (shared32_load_acquire(&handover->emptied) != HANDOVERS + 1) {
+        shared_relax();
+    }
     return NULL;
 }
 
@@ -144,6 +148,7 @@ static void released_by_another(struct handover *handover)
         child_need(stage->page, status == CISTERN_OK, "release: %s", cistern_status_name(status));
         stage_expect(stage, "release by another thread", &tally, 0);
     }
+    shared32_store_release(&handover->emptied, HANDOVERS + 1);
 }
 
 static void all(struct stage *stage)
