@@ -2,13 +2,17 @@
  *
  * Called through policy_arc by policy. Source: Megiddo and Modha, "ARC: a self-tuning, low overhead
  * replacement cache", FAST 2003: T1 and T2 are the lists ONCE and AGAIN, B1 and B2 their ghosts, p
- * is `target`. It differs in one point: victims are chosen before the newcomer is known, so that a
- * commit never waits for an eviction; `target` moves after the eviction, not before.
+ * is `target`. It differs in two points. Victims are chosen before the newcomer is known, so that a
+ * commit never waits for an eviction; `target` moves after the eviction, not before. And ONCE keeps
+ * an eighth of the capacity whatever `target` says: room is made ahead of need, so with a target of
+ * 0 the next victim would be the block that was committed a moment ago, which its prefix's next
+ * turn, or the worker that waits for it, is about to read.
  */
 #include "sidecar/block/policy.h"
 
 #define ONCE 0u
 #define AGAIN 1u
+#define KEPT 8u /* a part of the capacity that ONCE always has */
 
 /* By how much one hit in a ghost list moves the target: more, the rarer that list is. */
 static uint32_t step(const struct policy *policy, uint32_t hit)
@@ -45,7 +49,9 @@ static uint32_t touch(const struct policy *policy, uint32_t list)
 static uint32_t source(const struct policy *policy)
 {
     uint32_t once = policy->lists[ONCE].count;
-    return once > 0 && once > policy->target ? ONCE : AGAIN;
+    uint32_t kept = policy->capacity / KEPT;
+    uint32_t least = policy->target > kept ? policy->target : kept;
+    return once > least || policy->lists[AGAIN].count == 0 ? ONCE : AGAIN;
 }
 
 static uint32_t remember(const struct policy *policy, uint32_t list)

@@ -22,6 +22,26 @@ static void test_a_scan_leaves_the_used_blocks(void **state)
     arena_close(&world.arena);
 }
 
+static void test_what_just_came_is_not_the_next_to_go(void **state)
+{
+    (void)state;
+    struct policy_world world;
+    policy_world_open(&world, POLICY_ARC, 16, 16);
+    for (uint32_t slot = 0; slot < 14; slot++) {
+        policy_insert(&world.policy, slot, slot, POLICY_NONE);
+        policy_touch(&world.policy, slot);
+    }
+    policy_insert(&world.policy, 14, 14, POLICY_NONE);
+    policy_insert(&world.policy, 15, 15, POLICY_NONE);
+    assert_int_equal(world.policy.target, 0);
+    /* Two blocks used once are an eighth of the sixteen: older ones go, though they were used again. */
+    policy_world_evicts(&world, (uint32_t[]){0, 1}, 2);
+    /* A third is more than that: now the oldest of the three. */
+    policy_insert(&world.policy, 0, 100, POLICY_NONE);
+    policy_world_evicts(&world, (uint32_t[]){14, 2}, 2);
+    arena_close(&world.arena);
+}
+
 static void test_ghosts_move_the_target(void **state)
 {
     (void)state;
@@ -74,6 +94,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_scan_leaves_the_used_blocks),
+        cmocka_unit_test(test_what_just_came_is_not_the_next_to_go),
         cmocka_unit_test(test_ghosts_move_the_target),
         cmocka_unit_test(test_a_smaller_class_forgets_ghosts),
     };
