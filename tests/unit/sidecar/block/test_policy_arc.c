@@ -34,7 +34,7 @@ static void test_what_just_came_is_not_the_next_to_go(void **state)
     policy_insert(&world.policy, 14, 14, POLICY_NONE);
     policy_insert(&world.policy, 15, 15, POLICY_NONE);
     assert_int_equal(world.policy.target, 0);
-    /* Two blocks used once are an eighth of the sixteen: older ones go, though they were used again. */
+    /* Two blocks used once are an eighth of sixteen: older ones go, though they were used again. */
     policy_world_evicts(&world, (uint32_t[]){0, 1}, 2);
     /* A third is more than that: now the oldest of the three. */
     policy_insert(&world.policy, 0, 100, POLICY_NONE);
