@@ -43,7 +43,9 @@ static int take(struct observe *observe, int sock, char *why, size_t why_bytes)
     int fds[HELLO_FD_MAX];
     uint32_t count = 0;
     int status = hello_send(sock, &hello, sizeof hello, NULL, 0);
-    if (status == STATUS_OK) {
+    /* A sidecar that refuses us at once hangs up before it read our hello: that is an error first,
+     * and what it said comes after it. */
+    for (int tries = 0; tries < 2 && (tries == 0 || status == STATUS_NO_SERVER); tries++) {
         status = hello_receive(sock, welcome, sizeof *welcome, fds, HELLO_FD_MAX, &count);
     }
     if (status != STATUS_OK) {

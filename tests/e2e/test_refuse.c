@@ -92,6 +92,29 @@ static void test_a_differing_namespace_is_named(void **state)
     assert_int_equal(child_run(open_with_differences, *state), 0);
 }
 
+static int open_where_we_may_not(void *context, struct child_page *page)
+{
+    const char *socket = ((struct daemon *)context)->socket;
+    struct cistern_namespace space = space_of_test();
+    /* The refusal may come before our hello is read: it must arrive every time. */
+    for (int i = 0; i < 50; i++) {
+        need_refused(page, socket, &space, CISTERN_DENIED, "allow_users");
+    }
+    return 0;
+}
+
+static void test_who_may_not_attach_is_told_so(void **state)
+{
+    (void)state;
+    struct daemon daemon;
+    char stranger[64];
+    (void)snprintf(stranger, sizeof stranger, "--allow-users=%u", (unsigned)getuid() + 1);
+    assert_true(daemon_start(&daemon, (const char *const[]){stranger, NULL}));
+    assert_int_equal(child_run(open_where_we_may_not, &daemon), 0);
+    assert_true(daemon_stop(&daemon));
+    daemon_close(&daemon);
+}
+
 static int blocks_do_not_cross(void *context, struct child_page *page)
 {
     const char *socket = ((struct daemon *)context)->socket;
@@ -183,6 +206,7 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, start, stop)
     const struct CMUnitTest tests[] = {
         TEST(test_a_differing_namespace_is_named),
+        cmocka_unit_test(test_who_may_not_attach_is_told_so),
         TEST(test_equal_keys_of_two_tenants_are_two_blocks),
         TEST(test_bad_configuration_is_refused_with_the_place),
     };
