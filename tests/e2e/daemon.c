@@ -88,13 +88,17 @@ static bool answers(const struct daemon *daemon)
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     bool answered = fd >= 0 &&
                     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) == 0 &&
-                    connect(fd, (const struct sockaddr *)&address, sizeof address) == 0 &&
-                    hello_send(fd, &hello, sizeof hello, NULL, 0) == STATUS_OK &&
-                    hello_receive(fd, &welcome, sizeof welcome, NULL, 0, &fds) == STATUS_OK;
+                    connect(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+    if (answered) {
+        (void)hello_send(fd, &hello, sizeof hello, NULL, 0);
+        /* Who may not attach is told so, behind a reset: that is an answer, too. */
+        answered = hello_receive(fd, &welcome, sizeof welcome, NULL, 0, &fds) == STATUS_OK ||
+                   hello_receive(fd, &welcome, sizeof welcome, NULL, 0, &fds) == STATUS_OK;
+    }
     if (fd >= 0) {
         (void)close(fd);
     }
-    return answered && welcome.status == STATUS_OK;
+    return answered && (welcome.status == STATUS_OK || welcome.status == STATUS_DENIED);
 }
 
 bool daemon_lives(const struct daemon *daemon)
