@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 /* The writing end, in private memory of the writer. */
 struct ring_writer {
@@ -59,10 +60,12 @@ static inline uint32_t ring_room(struct ring_writer *ring, uint32_t wanted)
 /* Fill the next entry, unseen by the reader until ring_publish(). There must be room. */
 static inline void ring_fill(struct ring_writer *ring, const void *entry)
 {
-    const uint64_t *from = entry;
+    const char *from = entry; /* an entry is any struct: its bytes, not its words, may be read */
     _Atomic uint64_t *to = &ring->words[(ring->tail & (ring->count - 1)) * ring->entry_words];
     for (uint32_t i = 0; i < ring->entry_words; i++) {
-        shared64_store_relaxed(&to[i], from[i]);
+        uint64_t word;
+        memcpy(&word, from + i * sizeof word, sizeof word);
+        shared64_store_relaxed(&to[i], word);
     }
     ring->tail++;
 }
@@ -89,11 +92,12 @@ static inline enum ring_result ring_look(struct ring_reader *ring)
 /* Copy the next entry to private memory; after ring_look() said RING_ENTRY. */
 static inline void ring_copy(struct ring_reader *ring, void *out_entry)
 {
-    uint64_t *to = out_entry;
+    char *to = out_entry;
     const _Atomic uint64_t *from =
         &ring->words[(ring->head & (ring->count - 1)) * ring->entry_words];
     for (uint32_t i = 0; i < ring->entry_words; i++) {
-        to[i] = shared64_load_relaxed(&from[i]);
+        uint64_t word = shared64_load_relaxed(&from[i]);
+        memcpy(to + i * sizeof word, &word, sizeof word);
     }
     ring->head++;
 }
