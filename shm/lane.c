@@ -62,76 +62,60 @@ struct lane_seat lane_seat_at(
     return seat;
 }
 
+static struct ring_writer writer(_Atomic uint64_t *words, _Atomic uint32_t *tail,
+    const _Atomic uint32_t *head, uint32_t count, uint32_t entry_words)
+{
+    return (struct ring_writer){.words = words,
+        .tail_word = tail,
+        .head_word = head,
+        .count = count,
+        .entry_words = entry_words};
+}
+
+static struct ring_reader reader(const _Atomic uint64_t *words, const _Atomic uint32_t *tail,
+    _Atomic uint32_t *head, uint32_t count, uint32_t entry_words)
+{
+    return (struct ring_reader){.words = words,
+        .tail_word = tail,
+        .head_word = head,
+        .count = count,
+        .entry_words = entry_words};
+}
+
 struct ring_writer lane_request_writer(const struct lane_seat *seat)
 {
-    struct ring_writer ring = {
-        .words = seat->requests,
-        .tail_word = &seat->client->request_tail,
-        .head_word = &seat->server->request_head,
-        .count = LANE_REQUESTS,
-        .entry_words = LANE_REQUEST_WORDS,
-    };
-    return ring;
+    return writer(seat->requests, &seat->client->request_tail, &seat->server->request_head,
+        LANE_REQUESTS, LANE_REQUEST_WORDS);
 }
 
 struct ring_reader lane_request_reader(const struct lane_seat *seat)
 {
-    struct ring_reader ring = {
-        .words = seat->requests,
-        .tail_word = &seat->client->request_tail,
-        .head_word = &seat->server->request_head,
-        .count = LANE_REQUESTS,
-        .entry_words = LANE_REQUEST_WORDS,
-    };
-    return ring;
+    return reader(seat->requests, &seat->client->request_tail, &seat->server->request_head,
+        LANE_REQUESTS, LANE_REQUEST_WORDS);
 }
 
 struct ring_writer lane_reply_writer(const struct lane_seat *seat)
 {
-    struct ring_writer ring = {
-        .words = seat->replies,
-        .tail_word = &seat->server->reply_tail,
-        .head_word = &seat->client->reply_head,
-        .count = LANE_REPLIES,
-        .entry_words = LANE_REPLY_WORDS,
-    };
-    return ring;
+    return writer(seat->replies, &seat->server->reply_tail, &seat->client->reply_head, LANE_REPLIES,
+        LANE_REPLY_WORDS);
 }
 
 struct ring_reader lane_reply_reader(const struct lane_seat *seat)
 {
-    struct ring_reader ring = {
-        .words = seat->replies,
-        .tail_word = &seat->server->reply_tail,
-        .head_word = &seat->client->reply_head,
-        .count = LANE_REPLIES,
-        .entry_words = LANE_REPLY_WORDS,
-    };
-    return ring;
+    return reader(seat->replies, &seat->server->reply_tail, &seat->client->reply_head, LANE_REPLIES,
+        LANE_REPLY_WORDS);
 }
 
 struct ring_writer lane_event_writer(
     struct lane_server_header *server, const struct lane_client_header *client)
 {
-    struct ring_writer ring = {
-        .words = server->events,
-        .tail_word = &server->event_tail,
-        .head_word = &client->event_head,
-        .count = LANE_EVENTS,
-        .entry_words = LANE_REPLY_WORDS,
-    };
-    return ring;
+    return writer(
+        server->events, &server->event_tail, &client->event_head, LANE_EVENTS, LANE_REPLY_WORDS);
 }
 
 struct ring_reader lane_event_reader(
     const struct lane_server_header *server, struct lane_client_header *client)
 {
-    struct ring_reader ring = {
-        .words = server->events,
-        .tail_word = &server->event_tail,
-        .head_word = &client->event_head,
-        .count = LANE_EVENTS,
-        .entry_words = LANE_REPLY_WORDS,
-    };
-    return ring;
+    return reader(
+        server->events, &server->event_tail, &client->event_head, LANE_EVENTS, LANE_REPLY_WORDS);
 }

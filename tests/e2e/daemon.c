@@ -215,3 +215,17 @@ void daemon_close(struct daemon *daemon)
     (void)rmdir(daemon->folder);
     daemon->folder[0] = '\0';
 }
+
+int daemon_set_up(void **state)
+{
+    static struct daemon daemon;
+    *state = &daemon;
+    return daemon_start(&daemon, NULL) ? 0 : -1;
+}
+
+int daemon_tear_down(void **state)
+{
+    bool clean = daemon_stop(*state);
+    daemon_close(*state);
+    return clean ? 0 : -1;
+}

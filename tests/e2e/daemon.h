@@ -50,4 +50,9 @@ void daemon_show_log(const struct daemon *daemon);
 /* Stop it if it runs, and remove its folder. Accepts one that never started. */
 void daemon_close(struct daemon *daemon);
 
+/* Set-up and tear-down of a cmocka test that wants a sidecar of its own, with no flags, as its
+ * state. The tear-down fails if the sidecar did not stop cleanly. */
+int daemon_set_up(void **state);
+int daemon_tear_down(void **state);
+
 #endif

@@ -8,20 +8,6 @@
 
 #define WAITERS 3
 
-static int start(void **state)
-{
-    static struct daemon daemon;
-    *state = &daemon;
-    return daemon_start(&daemon, NULL) ? 0 : -1;
-}
-
-static int stop(void **state)
-{
-    bool clean = daemon_stop(*state);
-    daemon_close(*state);
-    return clean ? 0 : -1;
-}
-
 /* Point 1: the claim is ours. Told to go on: commit it. */
 static int claim_and_commit(void *context, struct child_page *page)
 {
@@ -145,7 +131,7 @@ int main(void)
     if (!daemon_is_built()) {
         return CHECK_SKIP;
     }
-#define TEST(function) cmocka_unit_test_setup_teardown(function, start, stop)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, daemon_set_up, daemon_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_others_wait_for_the_first),
         TEST(test_a_dead_claimer_is_succeeded),

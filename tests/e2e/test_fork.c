@@ -7,20 +7,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int start(void **state)
-{
-    static struct daemon daemon;
-    *state = &daemon;
-    return daemon_start(&daemon, NULL) ? 0 : -1;
-}
-
-static int stop(void **state)
-{
-    bool clean = daemon_stop(*state);
-    daemon_close(*state);
-    return clean ? 0 : -1;
-}
-
 /* Every call with a handle that is the parent's. */
 static void use_forked(struct child_page *page, cistern_t *handle, struct cistern_view *view,
     struct cistern_slot *slot)
@@ -116,7 +102,8 @@ int main(void)
         return CHECK_SKIP;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_forked_child_is_told_and_opens_its_own, start, stop),
+        cmocka_unit_test_setup_teardown(
+            test_forked_child_is_told_and_opens_its_own, daemon_set_up, daemon_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,20 +7,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static int start(void **state)
-{
-    static struct daemon daemon;
-    *state = &daemon;
-    return daemon_start(&daemon, NULL) ? 0 : -1;
-}
-
-static int stop(void **state)
-{
-    bool clean = daemon_stop(*state);
-    daemon_close(*state);
-    return clean ? 0 : -1;
-}
-
 static struct cistern_namespace space_of_test(void)
 {
     return (struct cistern_namespace){.size = sizeof(struct cistern_namespace),
@@ -203,7 +189,7 @@ int main(void)
     if (!daemon_is_built()) {
         return CHECK_SKIP;
     }
-#define TEST(function) cmocka_unit_test_setup_teardown(function, start, stop)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, daemon_set_up, daemon_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_a_differing_namespace_is_named),
         cmocka_unit_test(test_who_may_not_attach_is_told_so),

@@ -4,20 +4,6 @@
 #include "tests/e2e/gauge.h"
 #include "tests/e2e/worker.h"
 
-static int start(void **state)
-{
-    static struct daemon daemon;
-    *state = &daemon;
-    return daemon_start(&daemon, NULL) ? 0 : -1;
-}
-
-static int stop(void **state)
-{
-    bool clean = daemon_stop(*state);
-    daemon_close(*state);
-    return clean ? 0 : -1;
-}
-
 static bool is_no_cache(int status)
 {
     return status == CISTERN_MISS || status == CISTERN_NO_SERVER;
@@ -157,7 +143,7 @@ int main(void)
     if (!daemon_is_built()) {
         return CHECK_SKIP;
     }
-#define TEST(function) cmocka_unit_test_setup_teardown(function, start, stop)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, daemon_set_up, daemon_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_workers_survive_a_stop),
         TEST(test_workers_survive_a_kill),

@@ -12,20 +12,6 @@
 
 #define BLOCKS 64u
 
-static int start(void **state)
-{
-    static struct daemon daemon;
-    *state = &daemon;
-    return daemon_start(&daemon, NULL) ? 0 : -1;
-}
-
-static int stop(void **state)
-{
-    bool clean = daemon_stop(*state);
-    daemon_close(*state);
-    return clean ? 0 : -1;
-}
-
 static int commit_blocks(void *context, struct child_page *page)
 {
     cistern_t *handle = worker_open(page, ((struct daemon *)context)->socket, 0);
@@ -187,7 +173,7 @@ int main(void)
     if (!daemon_is_built()) {
         return CHECK_SKIP;
     }
-#define TEST(function) cmocka_unit_test_setup_teardown(function, start, stop)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, daemon_set_up, daemon_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_bytes_of_one_process_are_read_by_another),
         TEST(test_a_handled_commit_is_visible_at_once),
