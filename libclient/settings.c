@@ -10,7 +10,7 @@
 #include <string.h>
 
 #define SOCKET_PATH "/run/cistern/cistern.sock"
-#define THREADS 8u
+#define THREADS 4u
 #define PINS 1024u
 #define GRANTS_AHEAD 4u
 #define GRANTS_AHEAD_MAX 128u

@@ -78,7 +78,7 @@ struct cistern_options {
     uint32_t flags; /* CISTERN_ISOLATED and the like */
     const struct cistern_namespace *space;
     const char *socket_path; /* NULL: $CISTERN_SOCKET, else /run/cistern/cistern.sock */
-    uint32_t threads_max; /* threads that may use the handle at once: default 8, at most 64 */
+    uint32_t threads_max; /* threads that may use the handle at once: default 4, at most 64 */
     uint32_t pins_per_thread; /* views a thread may hold: default 1024, at most 65536. The sidecar
                                * promises less if the pool is small: see cistern_stats */
     uint32_t grants_ahead; /* slots lent to a thread in advance: default 4, at most 128 */

@@ -26,27 +26,34 @@ static struct door *door_of(const struct session *session)
     return session->table->door;
 }
 
-/* The process behind a session ended. */
+/* What an attached client wrote to its socket: nothing but a goodbye is expected there.
+ * Returns 0 for a goodbye, STATUS_BUSY for nothing, STATUS_NO_SERVER for a hang-up, else
+ * STATUS_MALFORMED. */
+static int hear(const struct session *session)
+{
+    struct hello hello = {0};
+    uint32_t fds = 0;
+    int status = hello_receive(session->socket, &hello, sizeof hello, NULL, 0, &fds);
+    bool goodbye = hello.magic == HELLO_MAGIC && hello.kind == HELLO_GOODBYE;
+    return status == STATUS_OK && !goodbye ? STATUS_MALFORMED : status;
+}
+
+/* The process behind a session ended. It may have said goodbye just before, unread so far. */
 static void process_ended(void *context, uint32_t what)
 {
     (void)what;
-    session_end(context, false);
+    struct session *session = context;
+    session_end(session, session->state == SESSION_ATTACHED && hear(session) == STATUS_OK);
 }
 
-/* An attached client writes nothing to its socket but a goodbye. */
 static void hear_attached(struct session *session)
 {
-    struct hello hello;
-    uint32_t fds = 0;
-    int status = hello_receive(session->socket, &hello, sizeof hello, NULL, 0, &fds);
-    if (status == STATUS_BUSY) {
-        return;
-    }
-    if (status == STATUS_OK && hello.magic == HELLO_MAGIC && hello.kind == HELLO_GOODBYE) {
+    int status = hear(session);
+    if (status == STATUS_OK) {
         session_end(session, true);
     } else if (status == STATUS_NO_SERVER) {
         session_revoke(session, "it hung up");
-    } else {
+    } else if (status != STATUS_BUSY) {
         session_revoke(session, "it wrote to its socket what nobody asked for");
     }
 }

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#define TRUSTED_PART 2u /* of the pool one trusted client may pin: its quota guards against bugs */
 #define PROMISE_PERCENT \
     90u /* of the pool may be promised to pins; the rest can always be evicted */
 #define PROMISE_PART 4u /* of what is left goes to one client at most */
@@ -121,6 +122,20 @@ static int choose_space(struct draft *draft)
     return status;
 }
 
+/* How much of the pool the client's pins may hold. Isolated ones share a promise that never covers
+ * the whole pool; a trusted one may write the pool anyway, and gets what half of it can hold. */
+static uint64_t pins_bytes(const struct draft *draft)
+{
+    const struct session_table *table = draft->session->table;
+    uint64_t pool_bytes = draft->gifts->pool_bytes;
+    if (!draft->session->isolated) {
+        return pool_bytes / TRUSTED_PART;
+    }
+    uint64_t promise = pool_bytes / 100 * PROMISE_PERCENT;
+    uint64_t left = promise > table->promised_bytes ? promise - table->promised_bytes : 0;
+    return left / PROMISE_PART;
+}
+
 /* How many pins and grants, so that no client can hold the whole pool. */
 static int choose_quotas(struct draft *draft)
 {
@@ -128,9 +143,7 @@ static int choose_quotas(struct draft *draft)
     struct session_table *table = session->table;
     uint64_t pool_bytes = draft->gifts->pool_bytes;
     uint64_t slot_bytes = pool_slot_bytes(&table->blocks->pool, session->size_class);
-    uint64_t promise = pool_bytes / 100 * PROMISE_PERCENT;
-    uint64_t left = promise > table->promised_bytes ? promise - table->promised_bytes : 0;
-    uint64_t pins = left / PROMISE_PART / slot_bytes / draft->hello->seats;
+    uint64_t pins = pins_bytes(draft) / slot_bytes / draft->hello->seats;
     if (pins > draft->hello->pins) {
         pins = draft->hello->pins;
     }
@@ -147,7 +160,9 @@ static int choose_quotas(struct draft *draft)
     }
     session->shape = (struct lane_shape){.seats = draft->hello->seats, .pins = (uint32_t)pins};
     session->grants_max = grants == 0 ? 1 : (uint32_t)grants;
-    session->promised_bytes = pins * session->shape.seats * slot_bytes;
+    if (session->isolated) {
+        session->promised_bytes = pins * session->shape.seats * slot_bytes;
+    }
     table->promised_bytes += session->promised_bytes;
     return STATUS_OK;
 }

@@ -90,6 +90,38 @@ static int look_before_and_after(void *context, struct child_page *page)
     return 0;
 }
 
+static int come_and_go(void *context, struct child_page *page)
+{
+    cistern_t *handle = worker_open(page, ((struct daemon *)context)->socket, 0);
+    child_at(page, 1);
+    child_await(page, 1);
+    cistern_close(&handle);
+    return 0;
+}
+
+/* The sidecar is held meanwhile, so that it finds the goodbye and the end of the process together:
+ * whichever it looks at first, nobody died. */
+static void test_who_says_goodbye_and_ends_did_not_die(void **state)
+{
+    const struct daemon *daemon = *state;
+    struct gauge gauge;
+    struct child child;
+    assert_true(gauge_open(&gauge, daemon->socket));
+    for (uint64_t i = 1; i <= 20; i++) {
+        assert_true(child_start(&child, come_and_go, *state));
+        assert_true(child_reaches(&child, 1));
+        assert_int_equal(kill(daemon->pid, SIGSTOP), 0);
+        child_let(&child, 1);
+        int status = child_end(&child);
+        assert_int_equal(kill(daemon->pid, SIGCONT), 0);
+        assert_int_equal(status, 0);
+        assert_true(gauge_becomes(&gauge, COUNTER_sessions_now, 0));
+        assert_int_equal(gauge_get(&gauge, COUNTER_sessions_closed), i);
+    }
+    assert_int_equal(gauge_get(&gauge, COUNTER_sessions_dead), 0);
+    gauge_close(&gauge);
+}
+
 static void test_a_handled_commit_is_visible_at_once(void **state)
 {
     struct child writer, reader;
@@ -176,6 +208,7 @@ int main(void)
 #define TEST(function) cmocka_unit_test_setup_teardown(function, daemon_set_up, daemon_tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_bytes_of_one_process_are_read_by_another),
+        TEST(test_who_says_goodbye_and_ends_did_not_die),
         TEST(test_a_handled_commit_is_visible_at_once),
         TEST(test_isolated_worker_cannot_write_what_it_reads),
         TEST(test_block_of_an_isolated_worker_is_copied_in),

@@ -58,6 +58,7 @@ static int pin_everything(void *context, struct child_page *page)
         struct hello hello = intruder_hello();
         hello.seats = 1;
         hello.pins = LANE_PINS_MAX;
+        hello.flags = HELLO_ISOLATED;
         int fd = intruder_connect(scene->daemon.socket);
         child_need(page, hello_send(fd, &hello, sizeof hello, NULL, 0) == STATUS_OK, "send");
         child_need(page, intruder_answer(fd, &welcome) == STATUS_OK, "no answer");
@@ -85,8 +86,8 @@ static int pin_all_slots(void *context, struct child_page *page)
     intruder_attach(page, &intruder, scene->daemon.socket, &hello);
     const struct index_header *header = intruder.index.base;
     uint32_t high = intruder.shape.pins;
-    /* A quarter of the pool at most, of which the honest one fills every slot. */
-    child_need(page, high > 0 && high <= header->pool_bytes / WORKER_BLOCK_BYTES / 4,
+    /* A trusted client: half of the pool at most, of which the honest one fills every slot. */
+    child_need(page, high > 0 && high <= header->pool_bytes / WORKER_BLOCK_BYTES / 2,
         "%u pins in a pool of %llu blocks", high,
         (unsigned long long)(header->pool_bytes / WORKER_BLOCK_BYTES));
     struct index_view index;

@@ -58,7 +58,7 @@ static void too_many_in_hand_is_a_limit(void **state)
         total += status == CISTERN_OK ? count : 0;
     }
     assert_int_equal(status, CISTERN_LIMIT);
-    assert_int_equal(total, 8 * 4 + 128); /* what the handle asked for at open */
+    assert_int_equal(total, 4 * 4 + 128); /* what the handle asked for at open */
     assert_int_equal(cistern_abort(bed->handle, &slots[0]), CISTERN_OK);
     size_t count = 0;
     assert_int_equal(cistern_reserve(bed->handle, 16, 10 * BED_SECOND, slots, &count), CISTERN_OK);

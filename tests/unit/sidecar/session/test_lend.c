@@ -69,12 +69,14 @@ static void pinned_blocks_are_passed_over_and_there_is_room_left(void **state)
     (void)state;
     struct player player;
     struct hello hello = world_hello("a");
-    hello.pins = LANE_PINS_MAX;
+    hello.pins = 1;
     player_enter(&player, &world, &hello);
     for (uint64_t i = 0; i < SLOTS; i++) {
         player_put(&player, i);
     }
-    /* Quotas keep this from one client; here every lane together pins all. */
+    /* Quotas keep this from one client; here isolated ones pin all that they may, together. */
+    hello.pins = LANE_PINS_MAX;
+    hello.flags = HELLO_ISOLATED;
     struct player others[63];
     uint32_t count = 0;
     uint32_t slot = 0;

@@ -98,7 +98,7 @@ static void another_namespace_under_a_used_name_is_refused(void **state)
 }
 
 /* 90 % of the pool is promised, a quarter of what is left to each: it gets less, and never zero. */
-static void pins_are_a_quarter_of_what_is_left(void **state)
+static void isolated_pins_are_a_quarter_of_what_is_left(void **state)
 {
     (void)state;
     struct player players[64];
@@ -107,6 +107,7 @@ static void pins_are_a_quarter_of_what_is_left(void **state)
     uint64_t left = pool / 100 * 90;
     hello.pins = LANE_PINS_MAX;
     hello.seats = 2;
+    hello.flags = HELLO_ISOLATED;
     uint32_t count = 0;
     while (count < 64 && left / 4 / WORLD_SLOT / 2 > 0) {
         player_enter(&players[count], &world, &hello);
@@ -125,6 +126,24 @@ static void pins_are_a_quarter_of_what_is_left(void **state)
     player_enter(&players[0], &world, &hello);
     assert_in_range(players[0].welcome.pins, 1, pins);
     for (uint32_t i = 0; i < count; i++) {
+        player_leave(&players[i]);
+    }
+}
+
+static void trusted_pins_are_half_of_the_pool(void **state)
+{
+    (void)state;
+    struct player players[3];
+    struct hello hello = world_hello("a");
+    hello.pins = LANE_PINS_MAX;
+    hello.seats = 4;
+    /* However many others there are, and they take nothing from what isolated ones are promised. */
+    for (uint32_t i = 0; i < 3; i++) {
+        player_enter(&players[i], &world, &hello);
+        assert_int_equal(players[i].welcome.pins, world.pool.bytes / 2 / WORLD_SLOT / 4);
+    }
+    assert_int_equal(world.table.promised_bytes, 0);
+    for (uint32_t i = 0; i < 3; i++) {
         player_leave(&players[i]);
     }
 }
@@ -301,7 +320,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_WORLD(every_wrong_field_is_refused_with_its_name),
         IN_WORLD(another_namespace_under_a_used_name_is_refused),
-        IN_WORLD(pins_are_a_quarter_of_what_is_left),
+        IN_WORLD(isolated_pins_are_a_quarter_of_what_is_left),
+        IN_WORLD(trusted_pins_are_half_of_the_pool),
         IN_WORLD(modest_wishes_are_granted_as_they_are),
         IN_WORLD(grants_are_at_most_a_share_of_the_pool),
         IN_WORLD(a_user_and_all_users_have_limits),
