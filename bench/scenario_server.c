@@ -27,7 +27,7 @@
 #define WINDOW_NS CLOCK_NS_PER_S /* of a run */
 #define HOT_KEYS 64u
 #define WAIT_NS (10 * CLOCK_NS_PER_S)
-#define HANDLE_THREADS 8u /* of a handle that asks for nothing else */
+#define HANDLE_THREADS 4u /* of a handle that asks for nothing else */
 #define IDLE_S 5u /* how long nothing is asked, to see what an idle sidecar costs */
 
 struct server {
@@ -218,7 +218,7 @@ static void publish(struct server *server, struct report *report)
     table_cell(&table, 1, "≈ 0");
     table_cell(&table, 2, "%.3f %%", server->idle_share * 100);
     table_row(&table);
-    table_cell(&table, 0, "a client handle of 8 threads");
+    table_cell(&table, 0, "a client handle of 4 threads");
     table_cell(&table, 1, "< 1 MiB + pins");
     table_cell(&table, 2, "%.0f KiB", server->handle_kib);
     table_print(&table, report->people);
