@@ -92,12 +92,6 @@ static int judge(struct greet_gift *gift)
     return STATUS_OK;
 }
 
-static int receive(int socket, struct greet_gift *gift)
-{
-    return hello_receive(
-        socket, &gift->welcome, sizeof gift->welcome, gift->fds, HELLO_FD_MAX, &gift->fd_count);
-}
-
 int greet_step(struct greet *greet, const char *path, const struct hello *hello, uint64_t wait_ns,
     struct greet_gift *out_gift)
 {
@@ -113,11 +107,8 @@ int greet_step(struct greet *greet, const char *path, const struct hello *hello,
         return STATUS_BUSY;
     }
     struct greet_gift gift = {.socket = -1};
-    int status = receive(greet->socket, &gift);
-    if (status == STATUS_NO_SERVER) {
-        /* A server that hangs up before it read our hello resets us first: what it said follows. */
-        status = receive(greet->socket, &gift);
-    }
+    int status = hello_receive(
+        greet->socket, &gift.welcome, sizeof gift.welcome, gift.fds, HELLO_FD_MAX, &gift.fd_count);
     if (status == STATUS_BUSY) {
         return STATUS_BUSY;
     }

@@ -81,6 +81,11 @@ int hello_receive(int socket, void *out_message, size_t bytes, int *out_fds, uin
         .msg_controllen = sizeof control.bytes,
     };
     ssize_t got = recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
+    if (got < 0 && errno == ECONNRESET) {
+        /* The peer hung up before it read all that we sent: that is told once, and what the peer
+         * said before, a refusal or a goodbye, waits behind it. */
+        got = recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
+    }
     if (got < 0) {
         return status_of_errno();
     }

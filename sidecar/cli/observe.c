@@ -42,12 +42,9 @@ static int take(struct observe *observe, int sock, char *why, size_t why_bytes)
     struct welcome *welcome = &observe->welcome;
     int fds[HELLO_FD_MAX];
     uint32_t count = 0;
-    int status = hello_send(sock, &hello, sizeof hello, NULL, 0);
-    /* A sidecar that refuses us at once hangs up before it read our hello: that is an error first,
-     * and what it said comes after it. */
-    for (int tries = 0; tries < 2 && (tries == 0 || status == STATUS_NO_SERVER); tries++) {
-        status = hello_receive(sock, welcome, sizeof *welcome, fds, HELLO_FD_MAX, &count);
-    }
+    /* A sidecar that refuses at once hangs up before it reads our hello; what it said is there. */
+    (void)hello_send(sock, &hello, sizeof hello, NULL, 0);
+    int status = hello_receive(sock, welcome, sizeof *welcome, fds, HELLO_FD_MAX, &count);
     if (status != STATUS_OK) {
         (void)snprintf(why, why_bytes, "the sidecar did not answer: %s", status_meaning(status));
         return status;

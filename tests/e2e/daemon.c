@@ -91,9 +91,7 @@ static bool answers(const struct daemon *daemon)
                     connect(fd, (const struct sockaddr *)&address, sizeof address) == 0;
     if (answered) {
         (void)hello_send(fd, &hello, sizeof hello, NULL, 0);
-        /* Who may not attach is told so, behind a reset: that is an answer, too. */
-        answered = hello_receive(fd, &welcome, sizeof welcome, NULL, 0, &fds) == STATUS_OK ||
-                   hello_receive(fd, &welcome, sizeof welcome, NULL, 0, &fds) == STATUS_OK;
+        answered = hello_receive(fd, &welcome, sizeof welcome, NULL, 0, &fds) == STATUS_OK;
     }
     if (fd >= 0) {
         (void)close(fd);
