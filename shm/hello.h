@@ -20,7 +20,8 @@
 enum hello_kind {
     HELLO_ATTACH = 1, /* a worker: give me a lane */
     HELLO_OBSERVE = 2, /* a tool: give me the index to read */
-    HELLO_GOODBYE = 3 /* the client unmapped everything and will write nothing more */
+    HELLO_GOODBYE = 3, /* the client unmapped everything and will write nothing more */
+    HELLO_FORMER = 4 /* the same of its session `former`, at the server before this one */
 };
 
 #define HELLO_ISOLATED 1u /* attach: I want private staging even if I am trusted */
@@ -34,7 +35,10 @@ struct hello {
     uint32_t seats; /* threads that may use the handle, 1 to LANE_SEATS_MAX */
     uint32_t pins; /* pin records a seat, 1 to LANE_PINS_MAX */
     uint32_t grants; /* slots that may be lent to the client at one time */
-    uint32_t zero;
+    /* FORMER, and ATTACH if one is to be given up: a session of this process at an earlier server,
+     * by its welcome: the process reads nothing through it and writes nothing of it any more. */
+    uint32_t former; /* 0: none */
+    uint64_t former_epoch;
     struct space space;
 };
 
@@ -72,7 +76,7 @@ struct welcome {
     char info[HELLO_INFO]; /* observers: lines "name value", for people */
 };
 
-static_assert(sizeof(struct hello) == 32 + sizeof(struct space), "no padding on the wire");
+static_assert(sizeof(struct hello) == 40 + sizeof(struct space), "no padding on the wire");
 static_assert(offsetof(struct welcome, index_bytes) == 40, "no padding on the wire");
 static_assert(sizeof(struct welcome) == 88 + HELLO_WHY + HELLO_INFO, "no padding on the wire");
 

@@ -37,13 +37,25 @@ enum request_type {
     REQUEST_UNCLAIM = 5, /* give the claim of `key` up: no reply */
     REQUEST_WAIT =
         6, /* tell when `key` is hot (OK), its claim is ours (MINE), or too late (MISS) */
-    REQUEST_CANCEL = 7, /* forget the wait of `cookie`: no reply, if none was sent yet */
-    REQUEST_FENCE = 8 /* REPLY_FENCE when every earlier request of the seat was handled */
+    /* Forget the wait or the batch of `cookie`: no reply, if none was sent yet. Never one with
+     * REQUEST_EVENT, whose cookies are numbers of their own. */
+    REQUEST_CANCEL = 7,
+    REQUEST_FENCE = 8, /* REPLY_FENCE when every earlier request of the seat was handled */
+    /* Bring the cold block `key` up. A batch is as many requests of one cookie as it has blocks,
+     * the deepest block last; `count` counts down to 0 at its last one. One REPLY_FETCH for all,
+     * never before the last one. Blocks that are hot already may be among them: they are held like
+     * the others. `flags` but PARENT, `bytes` and `timeout_ns` are those of the first one. A batch
+     * that its client gave up half-way ends with a CANCEL of its cookie, or when the seat's next
+     * FETCH does not go on with it; other requests may lie between. */
+    REQUEST_FETCH = 9
 };
 
 #define REQUEST_CHECKSUM 1u /* flag of COMMIT: `checksum` is set */
-#define REQUEST_PARENT 2u /* flag of COMMIT: `parent` is set */
-#define REQUEST_EVENT 4u /* flag of WAIT: answer in the event ring, not in the reply ring */
+#define REQUEST_PARENT 2u /* flag of COMMIT, FETCH: `parent` is set */
+#define REQUEST_EVENT 4u /* flag of WAIT, FETCH: answer in the event ring, not in the reply ring */
+#define REQUEST_AHEAD 8u /* flag of FETCH: nobody waits yet: no reply, no hold, after all others */
+#define REQUEST_FETCH_MAX 65536u /* blocks of a batch */
+#define REQUEST_PARTS_MAX 128u /* blocks of a batch of parts; those are not for EVENT */
 
 /* A request in private memory; in the ring it is 16 words. */
 struct request {
@@ -51,11 +63,12 @@ struct request {
     uint32_t flags;
     uint64_t cookie; /* the client's own; comes back in the reply */
     uint32_t slot; /* COMMIT, ABORT: as in the grant */
-    uint32_t count; /* GRANT: how many, at most LANE_REPLIES / 2 */
+    uint32_t count; /* GRANT: how many, at most LANE_REPLIES / 2; FETCH: how many follow this one */
     uint64_t generation;
-    uint64_t bytes; /* COMMIT: how many were written */
+    /* COMMIT: how many were written; FETCH: a REPLY_PART when so many came, 0: none. */
+    uint64_t bytes;
     uint64_t checksum; /* XXH3-64 of them */
-    uint64_t timeout_ns; /* WAIT: from now; bounded by the server */
+    uint64_t timeout_ns; /* WAIT, FETCH: from now; bounded by the server */
     struct key key;
     struct key parent;
     uint64_t zero;
@@ -66,7 +79,15 @@ enum reply_type {
     REPLY_GRANT = 1,
     REPLY_CLAIM = 2,
     REPLY_WAIT = 3,
-    REPLY_FENCE = 4
+    REPLY_FENCE = 4,
+    /* Every block of the batch is hot (OK), or some are not (MISS): lost, late, no room. `slot`:
+     * how many at its start are. Each hot one is held for the session until it was touched. */
+    REPLY_FETCH = 5,
+    /* The first `bytes` bytes of the batch's block `number` lie at `offset` in slot `slot`,
+     * state LOADING or VALID under `generation` (LOADING) or one more; held like a fetched one.
+     * Pin it as ordering 2 says, and believe it only then. `bytes` is what was asked for, or more;
+     * fewer only if the block has no more. One a block at most, all before the REPLY_FETCH. */
+    REPLY_PART = 6
 };
 
 #define REPLY_LAST 1u /* flag: nothing more follows for this request */
@@ -76,12 +97,14 @@ struct reply {
     uint32_t type; /* enum reply_type */
     int32_t status; /* enum status */
     uint64_t cookie;
-    uint32_t slot; /* GRANT: the slot; of an isolated client: its staging slot */
+    uint32_t
+        slot; /* GRANT: the slot; of an isolated client: its staging slot; FETCH, PART: see above */
     uint32_t flags;
     uint64_t bytes; /* GRANT: room in the slot */
     uint64_t generation;
     uint64_t offset; /* GRANT: bytes from the start of the pool; isolated: of the staging segment */
-    uint64_t zero[2];
+    uint64_t number; /* PART: which block of the batch, from 0 */
+    uint64_t zero;
 };
 
 #define LANE_REQUEST_WORDS (sizeof(struct request) / sizeof(uint64_t))

@@ -17,11 +17,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LAYOUT_ABI 1u
+#define LAYOUT_ABI 2u
 #define LAYOUT_MAGIC UINT64_C(0x314e524554534943) /* "CISTERN1", little-endian */
 #define LAYOUT_PAGE_BYTES 4096u
 #define LAYOUT_LINE_BYTES 64u
 #define LAYOUT_SLOTS_MAX (UINT32_C(1) << 30)
+#define LAYOUT_COLD_MAX (UINT32_C(1) << 30)
 
 /* One 32-byte key as four words, first byte lowest. */
 struct key {
@@ -39,7 +40,8 @@ struct index_header {
     uint64_t slot_offset;
     uint64_t pool_bytes;
     uint32_t hint_buckets; /* a power of two */
-    uint32_t padding;
+    uint32_t
+        cold_blocks; /* blocks of lower tiers that the hint table has room for beside the slots */
     /* Raised when the server stops or a successor takes over; a client compares it with the epoch
      * of its attach, after its fence (ordering 2). */
     _Atomic uint64_t epoch;
@@ -85,11 +87,13 @@ struct index_view {
     uint32_t hint_mask; /* buckets - 1 */
 };
 
-/* Bytes of an index for `slots` slots, twice as many hint words as slots. */
-uint64_t layout_index_bytes(uint32_t slots);
+/* Bytes of an index for `slots` slots and the hints of `cold_blocks` blocks of lower tiers: twice
+ * as many hint words as both. */
+uint64_t layout_index_bytes(uint32_t slots, uint32_t cold_blocks);
 
 /* Write the constants of a fresh, zeroed index at `base`; by the server, once. */
-void layout_index_init(void *base, uint32_t slots, uint64_t pool_bytes, uint64_t epoch);
+void layout_index_init(
+    void *base, uint32_t slots, uint32_t cold_blocks, uint64_t pool_bytes, uint64_t epoch);
 
 /* Check a mapped index of `bytes` and fill `out_view`.
  * Returns 0, STATUS_VERSION for another ABI, STATUS_MALFORMED if sizes and offsets disagree. */

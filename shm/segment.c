@@ -63,25 +63,46 @@ int segment_open_readonly(const struct segment *segment)
     return open(path, O_RDONLY | O_CLOEXEC);
 }
 
-int segment_map(int fd, uint64_t bytes, bool writable, struct segment *out_segment)
+/* Map a file of `bytes` that is sealed against change. The descriptor stays the caller's. */
+static int map(int fd, uint64_t bytes, int protection, int flags, void **out_base)
 {
-    int status = STATUS_OK;
     struct stat file;
     int seals = fcntl(fd, F_GET_SEALS);
     if (fstat(fd, &file) != 0) {
-        status = STATUS_IO;
-    } else if (bytes == 0 || (uint64_t)file.st_size != bytes || (seals & SEALS) != SEALS) {
-        status = STATUS_MALFORMED;
-    } else {
-        int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
-        void *base = mmap(NULL, bytes, protection, MAP_SHARED | MAP_POPULATE, fd, 0);
-        if (base == MAP_FAILED) {
-            status = STATUS_IO;
-        } else {
-            *out_segment = (struct segment){.base = base, .bytes = bytes, .fd = -1};
-        }
+        return STATUS_IO;
+    }
+    if (bytes == 0 || (uint64_t)file.st_size != bytes || (seals & SEALS) != SEALS) {
+        return STATUS_MALFORMED;
+    }
+    void *base = mmap(NULL, bytes, protection, MAP_SHARED | flags, fd, 0);
+    if (base == MAP_FAILED) {
+        return STATUS_IO;
+    }
+    *out_base = base;
+    return STATUS_OK;
+}
+
+int segment_map(int fd, uint64_t bytes, bool writable, struct segment *out_segment)
+{
+    void *base;
+    int protection = writable ? PROT_READ | PROT_WRITE : PROT_READ;
+    int status = map(fd, bytes, protection, MAP_POPULATE, &base);
+    if (status == STATUS_OK) {
+        *out_segment = (struct segment){.base = base, .bytes = bytes, .fd = -1};
     }
     (void)close(fd);
+    return status;
+}
+
+int segment_adopt(int fd, uint64_t bytes, bool present, struct segment *out_segment)
+{
+    void *base;
+    int status = map(fd, bytes, PROT_READ | PROT_WRITE, present ? MAP_POPULATE : 0, &base);
+    if (status == STATUS_OK) {
+        *out_segment = (struct segment){.base = base, .bytes = bytes, .fd = fd};
+    } else {
+        (void)close(fd);
+    }
     return status;
 }
 

@@ -1,9 +1,9 @@
 /* segment: a shared memory file: made, sized, sealed, mapped.
  *
  * Made by the server (cuda/device_host for the pool, sidecar/session for lanes), mapped by both
- * sides. Always: mode 0600, sealed SHRINK | GROW | SEAL, so nobody can cut it under a reader; never
- * sealed FUTURE_WRITE, because after it not even a restarted server could write (shm/README.md,
- * decision 3).
+ * sides, adopted by the next server. Always: mode 0600, sealed SHRINK | GROW | SEAL, so nobody can
+ * cut it under a reader; never sealed FUTURE_WRITE, because after it not even a restarted server
+ * could write (shm/README.md, decision 3).
  */
 #ifndef CISTERN_SHM_SEGMENT_H
 #define CISTERN_SHM_SEGMENT_H
@@ -34,7 +34,12 @@ int segment_open_readonly(const struct segment *segment);
  * would be cut under us. Returns 0, STATUS_MALFORMED or STATUS_IO. */
 int segment_map(int fd, uint64_t bytes, bool writable, struct segment *out_segment);
 
-/* Undo make or map. Accepts a segment that holds nothing, and leaves it so. */
+/* Map a segment that an earlier process of this very program made, read-write, to go on with it.
+ * Takes `fd` over, which stays open in the segment. `present`: with every page.
+ * Returns as segment_map(). */
+int segment_adopt(int fd, uint64_t bytes, bool present, struct segment *out_segment);
+
+/* Undo make, map or adopt. Accepts a segment that holds nothing, and leaves it so. */
 void segment_close(struct segment *segment);
 
 #endif

@@ -57,6 +57,13 @@ uint64_t slot_publish(struct slot_line *line, const struct slot_content *content
     return generation;
 }
 
+void slot_withdraw(struct slot_line *line)
+{
+    uint64_t word = shared64_load_relaxed(&line->state);
+    assert(slot_state_of(word) == SLOT_LOADING);
+    shared64_store_relaxed(&line->state, slot_word(slot_generation_of(word) + 1, SLOT_LOADING));
+}
+
 void slot_mark(struct slot_line *line)
 {
     uint64_t word = shared64_load_relaxed(&line->state);

@@ -7,7 +7,8 @@
  *   FREE ──▶ RESERVED ──▶ VALID ⇄ EVICTING ──▶ FREE        each by the server; LOADING stands
  *                └──▶ FREE  (aborted, or its owner died)    where RESERVED does if a fetch fills
  *
- * The generation rises at every entry into RESERVED or LOADING and at every publish, so a reference
+ * The generation rises at every entry into RESERVED or LOADING, when a LOADING slot is withdrawn,
+ * and at every publish, so a reference
  * (slot, generation) kept by anybody can never match another use of the slot.
  */
 #ifndef CISTERN_SHM_SLOT_H
@@ -102,6 +103,10 @@ uint64_t slot_reserve(struct slot_line *line, enum slot_state state);
 
 /* V8 and V9: fill a RESERVED or LOADING line and make it VALID. Returns the new generation. */
 uint64_t slot_publish(struct slot_line *line, const struct slot_content *content);
+
+/* V2 for a LOADING line of which readers were told (REPLY_PART) and that will not be published: a
+ * new generation, under which nobody takes it; pin_sweep() follows, then slot_free(). */
+void slot_withdraw(struct slot_line *line);
 
 /* V2: mark a VALID line as a victim; pin_sweep() follows, once a batch. */
 void slot_mark(struct slot_line *line);

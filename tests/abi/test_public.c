@@ -73,7 +73,7 @@ static const struct row rows[] = {
     {SIZE(cistern_event), 16},
     {AT(cistern_event, cookie), 0},
     {AT(cistern_event, status), 8},
-    {AT(cistern_event, reserved), 12},
+    {AT(cistern_event, hot), 12},
     {SIZE(cistern_stats), 96},
     {AT(cistern_stats, size), 0},
     {AT(cistern_stats, attached), 4},

@@ -18,8 +18,8 @@ struct row {
 #define SIZE(name) "size of " #name, sizeof(struct name)
 #define AT(name, field) #name "." #field, offsetof(struct name, field)
 
-/* Of LAYOUT_ABI 1. */
-#define GOLDEN_ABI 1u
+/* Of LAYOUT_ABI 2. */
+#define GOLDEN_ABI 2u
 static const struct row rows[] = {
     {SIZE(key), 32},
     {AT(key, word), 0},
@@ -32,7 +32,7 @@ static const struct row rows[] = {
     {AT(index_header, slot_offset), 32},
     {AT(index_header, pool_bytes), 40},
     {AT(index_header, hint_buckets), 48},
-    {AT(index_header, padding), 52},
+    {AT(index_header, cold_blocks), 52},
     {AT(index_header, epoch), 56},
     {AT(index_header, server_sleeping), 128},
     {AT(index_header, sleeping_padding), 132},
@@ -67,7 +67,8 @@ static const struct row rows[] = {
     {AT(reply, bytes), 24},
     {AT(reply, generation), 32},
     {AT(reply, offset), 40},
-    {AT(reply, zero), 48},
+    {AT(reply, number), 48},
+    {AT(reply, zero), 56},
     {SIZE(seat_client), 256},
     {AT(seat_client, pins_high), 0},
     {AT(seat_client, request_tail), 64},
@@ -83,7 +84,7 @@ static const struct row rows[] = {
     {SIZE(lane_server_header), 65600},
     {AT(lane_server_header, event_tail), 0},
     {AT(lane_server_header, events), 64},
-    {SIZE(hello), 744},
+    {SIZE(hello), 752},
     {AT(hello, magic), 0},
     {AT(hello, abi), 4},
     {AT(hello, kind), 8},
@@ -91,8 +92,9 @@ static const struct row rows[] = {
     {AT(hello, seats), 16},
     {AT(hello, pins), 20},
     {AT(hello, grants), 24},
-    {AT(hello, zero), 28},
-    {AT(hello, space), 32},
+    {AT(hello, former), 28},
+    {AT(hello, former_epoch), 32},
+    {AT(hello, space), 40},
     {SIZE(welcome), 1624},
     {AT(welcome, magic), 0},
     {AT(welcome, abi), 4},
@@ -170,13 +172,19 @@ static const struct constant constants[] = {
     {IS(REQUEST_WAIT), 6},
     {IS(REQUEST_CANCEL), 7},
     {IS(REQUEST_FENCE), 8},
+    {IS(REQUEST_FETCH), 9},
     {IS(REQUEST_CHECKSUM), 1},
     {IS(REQUEST_PARENT), 2},
     {IS(REQUEST_EVENT), 4},
+    {IS(REQUEST_AHEAD), 8},
+    {IS(REQUEST_FETCH_MAX), 65536},
+    {IS(REQUEST_PARTS_MAX), 128},
     {IS(REPLY_GRANT), 1},
     {IS(REPLY_CLAIM), 2},
     {IS(REPLY_WAIT), 3},
     {IS(REPLY_FENCE), 4},
+    {IS(REPLY_FETCH), 5},
+    {IS(REPLY_PART), 6},
     {IS(REPLY_LAST), 1},
     {IS(SLOT_FREE), 0},
     {IS(SLOT_RESERVED), 1},
@@ -190,6 +198,7 @@ static const struct constant constants[] = {
     {IS(HELLO_ATTACH), 1},
     {IS(HELLO_OBSERVE), 2},
     {IS(HELLO_GOODBYE), 3},
+    {IS(HELLO_FORMER), 4},
     {IS(HELLO_ISOLATED), 1},
     {IS(HELLO_LATE_WRITES), 2},
     {IS(HELLO_FD_INDEX), 0},

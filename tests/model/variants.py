@@ -127,6 +127,18 @@ VARIANTS = {
     "moved-unvalidated": [("pin_again.c", "reader",
                            "    pin_fence();\n    bool valid = validate(0, 1, EPOCH);\n",
                            "    bool valid = true;\n")],
+    # A LOADING slot that is pinned for its first bytes.
+    "part-reader-fence-gone": [("pin_part.c", "reader", "    pin_fence();\n", "")],
+    "part-server-fence-gone": [("pin_part.c", "server", "    pin_fence();\n", "")],
+    "part-not-withdrawn": [("pin_part.c", "server", "    slot_withdraw(&lines[0]);\n", "")],
+    "part-generation-not-compared": [
+        ("pin_part.c", "reader", "slot_load_state(&lines[0]) == slot_word(loading, SLOT_LOADING)",
+         "slot_state_of(slot_load_state(&lines[0])) == SLOT_LOADING")],
+    "part-not-swept": [("pin_part.c", "server",
+                        "    (void)pin_sweep(&seats[0].high, seats[0].records, "
+                        "seats[0].pins.count, marks, SLOTS);\n", "")],
+    "part-told-relaxed": [("pin_part.c", "server", "shared32_store_release(&told, 1)",
+                           "shared32_store_relaxed(&told, 1)")],
     # Ordering 1.
     "publish-fence-gone": [(SLOT_C, "slot_publish", "    shared_fence_release();\n", "")],
     "both-writer-fences-gone": [

@@ -17,13 +17,13 @@ struct table {
 static int make_table(void **state)
 {
     static struct table table;
-    table.bytes = layout_index_bytes(SLOTS);
+    table.bytes = layout_index_bytes(SLOTS, 0);
     table.base =
         mmap(NULL, table.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (table.base == MAP_FAILED) {
         return -1;
     }
-    layout_index_init(table.base, SLOTS, 4096, 1);
+    layout_index_init(table.base, SLOTS, 0, 4096, 1);
     *state = &table;
     return layout_index_view(table.base, table.bytes, &table.index);
 }

@@ -17,13 +17,13 @@ struct index {
 static int make_index(void **state)
 {
     static struct index index;
-    index.bytes = layout_index_bytes(SLOTS);
+    index.bytes = layout_index_bytes(SLOTS, 0);
     index.base =
         mmap(NULL, index.bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (index.base == MAP_FAILED) {
         return -1;
     }
-    layout_index_init(index.base, SLOTS, 123456, 17);
+    layout_index_init(index.base, SLOTS, 0, 123456, 17);
     *state = &index;
     return 0;
 }
@@ -58,11 +58,29 @@ static void test_sizes_hold_what_they_say(void **state)
     const uint32_t counts[] = {1, 2, 63, 64, 65, 4096, 1000003, LAYOUT_SLOTS_MAX};
     uint64_t last = 0;
     for (size_t i = 0; i < CHECK_COUNT(counts); i++) {
-        uint64_t bytes = layout_index_bytes(counts[i]);
+        uint64_t bytes = layout_index_bytes(counts[i], 0);
         assert_int_equal(bytes % LAYOUT_PAGE_BYTES, 0);
         assert_true(bytes >= LAYOUT_PAGE_BYTES + UINT64_C(80) * counts[i]);
         assert_true(bytes >= last);
         last = bytes;
+    }
+}
+
+static void test_cold_blocks_have_room_for_their_hints(void **state)
+{
+    (void)state;
+    const uint32_t cold[] = {0, 1, 5000, 100000};
+    for (size_t i = 0; i < CHECK_COUNT(cold); i++) {
+        uint64_t bytes = layout_index_bytes(SLOTS, cold[i]);
+        void *base = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        assert_ptr_not_equal(base, MAP_FAILED);
+        layout_index_init(base, SLOTS, cold[i], 4096, 1);
+        struct index_view view;
+        assert_int_equal(layout_index_view(base, bytes, &view), STATUS_OK);
+        assert_int_equal(view.slots, SLOTS);
+        assert_true((uint64_t)(view.hint_mask + 1) * 8 >= 2 * ((uint64_t)SLOTS + cold[i]));
+        assert_ptr_equal(view.lines, view.hints + view.hint_mask + 1);
+        assert_int_equal(munmap(base, bytes), 0);
     }
 }
 
@@ -94,6 +112,8 @@ static const struct corruption corruptions[] = {
     {FIELD(hint_offset), 2 * LAYOUT_PAGE_BYTES, STATUS_MALFORMED},
     {FIELD(slot_offset), 0, STATUS_MALFORMED},
     {FIELD(slot_offset), UINT64_MAX - 63, STATUS_MALFORMED},
+    {FIELD(cold_blocks), 4096, STATUS_MALFORMED},
+    {FIELD(cold_blocks), LAYOUT_COLD_MAX + 1, STATUS_MALFORMED},
     {FIELD(hint_buckets), 0, STATUS_MALFORMED},
     {FIELD(hint_buckets), 255, STATUS_MALFORMED},
     {FIELD(hint_buckets), UINT32_C(1) << 31, STATUS_MALFORMED},
@@ -137,6 +157,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_made_index_is_understood),
         TEST(test_sizes_hold_what_they_say),
+        TEST(test_cold_blocks_have_room_for_their_hints),
         TEST(test_any_corrupted_field_is_refused),
         TEST(test_wrong_mapping_size_is_refused),
     };

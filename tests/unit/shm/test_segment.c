@@ -159,6 +159,27 @@ static void test_map_refuses_what_could_be_cut_under_us(void **state)
     assert_int_equal(segment_map(-1, BYTES, false, &none), STATUS_IO);
 }
 
+static void test_what_a_process_made_another_one_goes_on_with(void **state)
+{
+    (void)state;
+    struct segment made;
+    struct segment adopted = SEGMENT_NONE;
+    assert_int_equal(segment_make("test", 8192, false, &made), STATUS_OK);
+    int fd = fcntl(made.fd, F_DUPFD_CLOEXEC, 0);
+    int second = fcntl(made.fd, F_DUPFD_CLOEXEC, 0);
+    assert_int_equal(segment_adopt(second, 4096, false, &adopted), STATUS_MALFORMED);
+    assert_int_equal(fcntl(second, F_GETFD), -1);
+    ((unsigned char *)made.base)[8191] = 5;
+    segment_close(&made); /* its maker is gone */
+    assert_int_equal(segment_adopt(fd, 8192, true, &adopted), STATUS_OK);
+    assert_int_equal(((unsigned char *)adopted.base)[8191], 5);
+    ((unsigned char *)adopted.base)[0] = 6; /* for writing, too, and its descriptor stays */
+    int readonly = segment_open_readonly(&adopted);
+    assert_true(readonly >= 0);
+    (void)close(readonly);
+    segment_close(&adopted);
+}
+
 static void test_make_fails_cleanly(void **state)
 {
     (void)state;
@@ -183,6 +204,7 @@ int main(void)
         TEST(test_readonly_descriptor_cannot_be_opened_anew_by_another_user),
         TEST(test_map_shares_the_bytes_and_takes_the_descriptor),
         TEST(test_map_refuses_what_could_be_cut_under_us),
+        TEST(test_what_a_process_made_another_one_goes_on_with),
         TEST(test_make_fails_cleanly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
