@@ -16,10 +16,10 @@
 size_t target_seed(uint64_t *state, uint8_t *out_data, size_t room)
 {
     static _Alignas(LAYOUT_PAGE_BYTES) uint8_t index[4 * LAYOUT_PAGE_BYTES];
-    uint64_t bytes = layout_index_bytes(SLOTS);
+    uint64_t bytes = layout_index_bytes(SLOTS, 0);
     target_must(bytes <= sizeof index && room >= HEADER_BYTES + 4096, "room for a seed");
     memset(index, 0, sizeof index);
-    layout_index_init(index, SLOTS, 1 << 20, 1);
+    layout_index_init(index, SLOTS, 0, 1 << 20, 1);
     memcpy(out_data, index, HEADER_BYTES);
     for (size_t i = HEADER_BYTES; i < HEADER_BYTES + 4096; i++) {
         out_data[i] = check_random(state) % 4 == 0 ? (uint8_t)check_random(state) : 0;
@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     struct target_input input = {.at = data, .left = bytes};
     /* Exactly as large as a mapping would be, so that a read behind it is seen. */
-    uint64_t mapped = layout_index_bytes(SLOTS);
+    uint64_t mapped = layout_index_bytes(SLOTS, 0);
     uint8_t *base = aligned_alloc(LAYOUT_PAGE_BYTES, mapped);
     target_must(base != NULL, "memory");
     memset(base, 0, mapped);

@@ -181,7 +181,8 @@ static void move_hear(struct cast *cast, uint32_t who)
         }
     }
     while (player_hear_event(player, &reply)) {
-        target_must(reply.type == REPLY_WAIT, "an event answers a wait");
+        target_must(reply.type == REPLY_WAIT || reply.type == REPLY_FETCH,
+            "an event answers a wait or a fetch");
     }
 }
 

@@ -75,9 +75,9 @@ static struct props *props_of(void)
     if (props.made) {
         return &props;
     }
-    uint64_t index_bytes = layout_index_bytes(SLOTS);
+    uint64_t index_bytes = layout_index_bytes(SLOTS, 0);
     make_segment(&props, HELLO_FD_INDEX, index_bytes);
-    layout_index_init(props.segments[HELLO_FD_INDEX].base, SLOTS, POOL_BYTES, 3);
+    layout_index_init(props.segments[HELLO_FD_INDEX].base, SLOTS, 0, POOL_BYTES, 3);
     make_segment(&props, HELLO_FD_LANE_CLIENT, lane_client_bytes(&shape));
     make_segment(&props, HELLO_FD_LANE_SERVER, lane_server_bytes(&shape));
     make_segment(&props, HELLO_FD_POOL, POOL_BYTES);
@@ -206,7 +206,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     /* A refusal that says "busy" is no answer yet, but its handshake is over. */
     target_must(greet.socket < 0, "the handshake is over");
     if (status == STATUS_OK) {
-        status = attach_open(&hello, &gift, 1, &attach);
+        status = attach_open(&hello, &gift, 1, NULL, &attach);
         target_must((status == STATUS_OK) == (attach != NULL), "an attachment, or a refusal");
     }
     if (attach != NULL) {
