@@ -44,32 +44,62 @@ static bool is_lent(uint64_t state, uint64_t generation)
            slot_generation_of(state) == generation;
 }
 
-/* The block is readable: count it, and tell the policy. */
+/* For a successor: which block this one follows. */
+static void follow(struct blocks *blocks, uint32_t slot, uint32_t parent)
+{
+    uint64_t state = 0;
+    if (parent != POLICY_NONE) {
+        state = shared64_load_relaxed(&blocks->index.lines[parent].state);
+    }
+    ledger_follow(&blocks->ledger, slot, parent, slot_generation_of(state));
+}
+
+/* What the policy is told of a block's parent. Keys are the clients' word: a block may name itself,
+ * or one of another size. */
+static uint32_t parent_of(const struct blocks *blocks, uint32_t slot,
+    const struct slot_content *content, const struct key *parent, uint32_t class)
+{
+    uint32_t found = parent == NULL ? POLICY_NONE : admit_find(blocks, parent, content->space);
+    if (parent == NULL || found == slot) {
+        return POLICY_NONE;
+    }
+    if (found == HINT_NONE || pool_class_of(&blocks->pool, found) != class) {
+        return POLICY_MISSING;
+    }
+    return found;
+}
+
+/* The block is readable: count it, and tell the policy and the ledger. */
 static void welcome(struct blocks *blocks, uint32_t slot, const struct slot_content *content,
     const struct key *parent, uint32_t class)
 {
-    uint32_t parent_slot = POLICY_NONE;
-    if (parent != NULL) {
-        parent_slot = admit_find(blocks, parent, content->space);
-        /* Keys are the clients' word: a block may name itself. */
-        if (parent_slot == slot || parent_slot == HINT_NONE ||
-            pool_class_of(&blocks->pool, parent_slot) != class) {
-            parent_slot = POLICY_NONE;
-        }
-    }
-    policy_insert(&blocks->policies[class], slot, content->key.word[3], parent_slot);
-    counter_add(blocks->counters, COUNTER_commits, 1);
-    counter_add(blocks->counters, COUNTER_bytes_committed, content->bytes);
+    uint32_t before = parent_of(blocks, slot, content, parent, class);
+    struct policy *policy = &blocks->policies[class];
+    policy_insert(policy, slot, content->key.word[3], before);
+    ledger_touch(&blocks->ledger, slot, policy_reused(policy, slot));
+    follow(blocks, slot, before == POLICY_MISSING ? POLICY_NONE : before);
     counter_add(blocks->counters, COUNTER_slots_hot, 1);
     blocks->space_blocks[content->space]++;
+}
+
+/* There is room for its hint, and no other slot holds the block. */
+static void publish(struct blocks *blocks, uint32_t slot, struct slot_content *content,
+    const struct key *parent, uint32_t class)
+{
+    content->offset = pool_offset(&blocks->pool, slot);
+    content->size_class = (uint8_t) class;
+    /* The descriptor before its hint: who follows the hint finds it. */
+    slot_publish(&blocks->index.lines[slot], content);
+    bool added = hint_add(&blocks->index, &content->key, HINT_HOT, slot);
+    assert(added);
+    welcome(blocks, slot, content, parent, class);
 }
 
 int admit_block(struct blocks *blocks, uint32_t slot, uint64_t generation,
     struct slot_content *content, const struct key *parent, bool *out_duplicate)
 {
     assert(slot < blocks->index.slots);
-    struct slot_line *line = &blocks->index.lines[slot];
-    uint64_t state = shared64_load_relaxed(&line->state);
+    uint64_t state = shared64_load_relaxed(&blocks->index.lines[slot].state);
     if (!is_lent(state, generation)) {
         return STATUS_STALE;
     }
@@ -91,14 +121,31 @@ int admit_block(struct blocks *blocks, uint32_t slot, uint64_t generation,
     if (slot_state_of(state) == SLOT_RESERVED) {
         counter_add(blocks->counters, COUNTER_slots_lent, UINT64_MAX);
     }
-    content->offset = pool_offset(&blocks->pool, slot);
-    content->size_class = (uint8_t) class;
-    /* The descriptor before its hint: who follows the hint finds it. */
-    slot_publish(line, content);
-    bool added = hint_add(&blocks->index, &content->key, HINT_HOT, slot);
-    assert(added);
-    welcome(blocks, slot, content, parent, class);
+    publish(blocks, slot, content, parent, class);
+    counter_add(blocks->counters, COUNTER_commits, 1);
+    counter_add(blocks->counters, COUNTER_bytes_committed, content->bytes);
     *out_duplicate = false;
+    return STATUS_OK;
+}
+
+int admit_fetched(
+    struct blocks *blocks, uint32_t slot, struct slot_content *content, const struct key *parent)
+{
+    assert(slot < blocks->index.slots);
+    const struct slot_line *line = &blocks->index.lines[slot];
+    uint32_t class = pool_class_of(&blocks->pool, slot);
+    assert(slot_state_of(shared64_load_relaxed(&line->state)) == SLOT_LOADING);
+    assert(content->bytes > 0 && content->bytes <= pool_slot_bytes(&blocks->pool, class));
+    assert(admit_find(blocks, &content->key, content->space) == HINT_NONE);
+    if (!has_room(&blocks->index, &content->key)) {
+        counter_add(blocks->counters, COUNTER_hints_full, 1);
+        return STATUS_BUSY;
+    }
+    publish(blocks, slot, content, parent, class);
+    /* It lies there: to drop it again costs a fetch, and no copy. */
+    policy_cost(&blocks->policies[class], slot, POLICY_FETCH);
+    counter_add(blocks->counters, COUNTER_fetches, 1);
+    counter_add(blocks->counters, COUNTER_bytes_fetched, content->bytes);
     return STATUS_OK;
 }
 
@@ -112,4 +159,8 @@ void admit_touch(struct blocks *blocks, uint32_t slot)
     }
     pool->classes[class].used_at = pool->evicted_bytes;
     policy_touch(&blocks->policies[class], slot);
+    if (policy_resident(&blocks->policies[class], slot)) {
+        ledger_touch(&blocks->ledger, slot, true);
+        uses_note(&blocks->uses, blocks->policy_memory.nodes[slot].key_hash);
+    }
 }

@@ -1,6 +1,7 @@
 /* admit: from a filled slot to a block that readers find.
  *
- * Called by session/dispatch for commits and touches, and to answer "is it hot?". Always: the
+ * Called by session/handle for commits, session/touch, block/fetch for what a lower tier delivered,
+ * and to answer "is it hot?". Always: the
  * descriptor is published before its hint; a key and namespace have at most one hot slot.
  */
 #ifndef CISTERN_SIDECAR_BLOCK_ADMIT_H
@@ -26,6 +27,12 @@ uint32_t admit_find(const struct blocks *blocks, const struct key *key, uint16_t
  * */
 int admit_block(struct blocks *blocks, uint32_t slot, uint64_t generation,
     struct slot_content *content, const struct key *parent, bool *out_duplicate);
+
+/* Publish a LOADING slot that a lower tier filled; the block is hot nowhere else. As admit_block(),
+ * but a slot that cannot be published stays LOADING: readers of its first part may have pinned it.
+ * Returns 0, or STATUS_BUSY: no room for the hint. */
+int admit_fetched(
+    struct blocks *blocks, uint32_t slot, struct slot_content *content, const struct key *parent);
 
 /* A lane says that a block was used; `slot` is below index.slots. Ignored if it holds no block.
  * Several blocks of a chain: the deepest first. */

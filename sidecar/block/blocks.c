@@ -16,6 +16,16 @@ uint32_t blocks_slots(uint64_t pool_bytes, uint64_t extent_bytes, uint64_t slot_
     return (uint32_t)(pool_bytes / slot_bytes_min);
 }
 
+/* Reads that fetch has room for: no more than it takes to fill the pool. */
+static uint32_t reads_for(const struct blocks_limits *limits, uint32_t slots)
+{
+    uint32_t wanted = limits->fetches_max < slots ? limits->fetches_max : slots;
+    if (wanted > FETCH_READS_MOST) {
+        return FETCH_READS_MOST;
+    }
+    return wanted < FETCH_READS_LEAST ? FETCH_READS_LEAST : wanted;
+}
+
 int blocks_open(
     struct blocks *out, const struct blocks_limits *limits, void *index_base, uint64_t index_bytes)
 {
@@ -32,11 +42,21 @@ int blocks_open(
         return STATUS_INVALID;
     }
     uint32_t extents = (uint32_t)(limits->pool_bytes / limits->extent_bytes);
-    *out = (struct blocks){.index = index, .counters = index.header->counter};
+    struct ledger ledger;
+    status = ledger_view(limits->ledger, limits->ledger_bytes, slots, extents, &ledger);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    *out = (struct blocks){.index = index, .counters = index.header->counter, .ledger = ledger};
+    uint32_t reads = reads_for(limits, slots);
+    uint32_t holds = reads + SPILL_COUNT_MAX;
+    uint32_t sessions = limits->claims.sessions_max;
     status = arena_open(pool_arena_bytes(extents, slots) + policy_arena_bytes(slots) +
                             arena_bytes(slots, sizeof(uint8_t)) +
                             arena_bytes(BLOCKS_SPACES, sizeof(uint32_t)) +
-                            claim_arena_bytes(&limits->claims) + quarantine_arena_bytes(slots),
+                            claim_arena_bytes(&limits->claims) + quarantine_arena_bytes(slots) +
+                            hold_arena_bytes(holds, slots, sessions) +
+                            fetch_table_arena_bytes(reads, sessions) + uses_arena_bytes(),
         &out->arena);
     if (status != STATUS_OK) {
         return status;
@@ -50,6 +70,10 @@ int blocks_open(
     out->marks = arena_take(&out->arena, slots, sizeof(uint8_t));
     claim_open(&out->claims, &limits->claims, out->counters, &out->arena);
     quarantine_open(&out->quarantine, limits->quarantine_ns, slots, &out->arena);
+    hold_open(&out->holds, holds, slots, sessions, out->counters, &out->arena);
+    fetch_table_open(
+        &out->fetches, reads, sessions, limits->claims.seed, out->counters, &out->arena);
+    uses_open(&out->uses, slots, &out->arena);
     return STATUS_OK;
 }
 

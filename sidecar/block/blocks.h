@@ -10,9 +10,15 @@
 #include "shm/layout.h"
 #include "sidecar/block/arena.h"
 #include "sidecar/block/claim.h"
+#include "sidecar/block/cold.h"
+#include "sidecar/block/fetch.h"
+#include "sidecar/block/hold.h"
+#include "sidecar/block/ledger.h"
 #include "sidecar/block/policy.h"
 #include "sidecar/block/pool.h"
 #include "sidecar/block/quarantine.h"
+#include "sidecar/block/spill.h"
+#include "sidecar/block/uses.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,6 +31,9 @@ struct blocks_limits {
     uint64_t slot_bytes_min; /* a multiple of 4096; smaller blocks take as much */
     enum policy_kind policy;
     uint64_t quarantine_ns; /* how long a slot with a possible late writer is held back */
+    void *ledger; /* what the next server needs to know (ledger.h); NULL: there will be none */
+    uint64_t ledger_bytes;
+    uint32_t fetches_max; /* cold blocks that may be on their way at one time; 0: the least */
     struct claims_limits claims;
 };
 
@@ -33,12 +42,18 @@ struct blocks {
     _Atomic uint64_t *counters; /* those of the index header */
     struct arena arena; /* the memory of all that follows */
     struct pool pool;
+    struct ledger ledger;
     struct policy_memory policy_memory;
     struct policy policies[POOL_CLASSES_MAX]; /* one a size class */
     uint32_t *space_blocks; /* hot blocks of each namespace, by its number */
     uint8_t *marks; /* enum pin_mark, one a slot; all PIN_NONE between evictions */
     struct claims claims;
     struct quarantine quarantine;
+    struct holds holds;
+    struct fetches fetches;
+    struct spills spills;
+    struct cold cold;
+    struct uses uses;
     uint32_t tick_class; /* where evict_tick() goes on */
     bool pins_met; /* the last batch of victims had a pinned one: look before marking (V1) */
 };
@@ -46,7 +61,8 @@ struct blocks {
 /* How many descriptors the index of such a pool needs; 0 if the sizes do not fit together. */
 uint32_t blocks_slots(uint64_t pool_bytes, uint64_t extent_bytes, uint64_t slot_bytes_min);
 
-/* Open over a fresh index (layout_index_init() was called, no slot was ever used).
+/* Open over a fresh index (layout_index_init() was called, no slot was ever used), or over one that
+ * adopt_blocks() takes over before anything else is called.
  * Returns 0; STATUS_INVALID if limits and index disagree; STATUS_NO_MEMORY; or as
  * layout_index_view(). On failure `out` holds nothing. */
 int blocks_open(

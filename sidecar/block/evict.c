@@ -6,6 +6,7 @@
 #include "shm/slot.h"
 #include "sidecar/block/blocks.h"
 #include "sidecar/block/drain.h"
+#include "sidecar/block/spill.h"
 
 #include <assert.h>
 
@@ -41,6 +42,10 @@ static void mark_and_sweep(
     }
     for (uint32_t i = 0; i < count; i++) {
         struct slot_line *line = &blocks->index.lines[slots[i]];
+        if (hold_is(&blocks->holds, slots[i])) {
+            /* Our own pin: no reader need see it "retiring" for that. */
+            blocks->marks[slots[i]] = PIN_PINNED;
+        }
         if (blocks->marks[slots[i]] == PIN_PINNED) {
             continue;
         }
@@ -79,6 +84,7 @@ static void drop(struct blocks *blocks, struct policy *policy, uint32_t slot)
     blocks->space_blocks[content.space]--;
     bool removed = hint_remove(&blocks->index, &key, HINT_HOT, slot);
     assert(removed);
+    spill_missed(blocks, slot);
     policy_evicted(policy, slot);
     pool_give(blocks, slot);
 }
@@ -123,6 +129,26 @@ static void evict_some(
     }
 }
 
+uint32_t evict_free(
+    struct blocks *blocks, uint32_t class, uint64_t wanted, const struct evict_sweep *sweep)
+{
+    struct policy *policy = &blocks->policies[class];
+    uint32_t coming[EVICT_BATCH * 2];
+    uint32_t victims[EVICT_BATCH];
+    uint32_t max = wanted < EVICT_BATCH ? (uint32_t)wanted : EVICT_BATCH;
+    uint32_t seen = blocks->cold.tiers == NULL ? 0 : policy_coming(policy, EVICT_BATCH * 2, coming);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < seen && count < max; i++) {
+        uint32_t slot = coming[i];
+        if (policy_children(policy, slot) == 0 && !hold_is(&blocks->holds, slot) &&
+            !spill_is_wanted(blocks, slot)) {
+            policy_choose(policy, slot);
+            victims[count++] = slot;
+        }
+    }
+    return count == 0 ? 0 : evict_batch(blocks, class, victims, count, false, sweep);
+}
+
 uint32_t evict_room(
     struct blocks *blocks, uint32_t class, uint32_t wanted, const struct evict_sweep *sweep)
 {
@@ -139,6 +165,9 @@ uint32_t evict_room(
         if (available >= goal) {
             break;
         }
+        if (i == 0 && evict_free(blocks, class, goal - available, sweep) > 0) {
+            continue;
+        }
         /* No victim at all may mean a chain longer than one call passes over: it goes on there. */
         evict_some(blocks, class, (goal - available) * wider, sweep);
         bool stuck = blocks->pins_met && pool_available(&blocks->pool, class) <= available;
@@ -148,9 +177,7 @@ uint32_t evict_room(
     return after > before ? (uint32_t)(after - before) : 0;
 }
 
-/* How many free slots a class should keep for the grants of the next moments: a few percent, and a
- * batch if that is no more than an eighth. */
-static uint32_t low_mark(const struct pool_class *class)
+uint32_t evict_low_mark(const struct pool_class *class)
 {
     uint32_t batch = class->slots / 8 < EVICT_BATCH ? class->slots / 8 : EVICT_BATCH;
     uint32_t mark = class->slots / 32 > batch ? class->slots / 32 : batch;
@@ -165,7 +192,7 @@ bool evict_tick(struct blocks *blocks, const struct evict_sweep *sweep)
     for (uint32_t i = 0; i < pool->class_count && batches > 0; i++) {
         uint32_t at = (blocks->tick_class + i) % pool->class_count;
         const struct pool_class *class = &pool->classes[at];
-        uint32_t mark = low_mark(class);
+        uint32_t mark = evict_low_mark(class);
         if (pool->free.count > 0 || class->free >= mark) {
             continue;
         }
@@ -173,7 +200,12 @@ bool evict_tick(struct blocks *blocks, const struct evict_sweep *sweep)
             continue;
         }
         uint32_t before = class->free;
-        evict_some(blocks, at, mark, sweep);
+        /* What loses nothing goes first. While copies are under way and half the mark is there, the
+         * others may wait for theirs. */
+        if (evict_free(blocks, at, mark, sweep) == 0 &&
+            (blocks->spills.count == 0 || class->free < mark / 2)) {
+            evict_some(blocks, at, mark, sweep);
+        }
         batches--;
         more = more || (class->free > before && class->free < mark);
     }

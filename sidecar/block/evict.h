@@ -2,7 +2,8 @@
  *
  * Called by the session layer when a grant finds no slot (evict_room), and by the loop when it is
  * about to sleep or every so many requests (evict_tick). Always: a slot is reused only after the
- * sweep behind the fence found no pin on it (shm/README.md, ordering 2; the steps are V1 to V7).
+ * sweep behind the fence found no pin on it, of a lane or of the server itself (hold;
+ * shm/README.md, ordering 2; the steps are V1 to V7).
  */
 #ifndef CISTERN_SIDECAR_BLOCK_EVICT_H
 #define CISTERN_SIDECAR_BLOCK_EVICT_H
@@ -13,6 +14,7 @@
 #define EVICT_BATCH 128u /* victims that share one fence and one sweep */
 
 struct blocks;
+struct pool_class;
 
 /* How to look at all pin records of all lanes, those of the dying too: pin_sweep() for each.
  * Returns how many records named no slot. May be called twice for one batch. */
@@ -27,9 +29,19 @@ struct evict_sweep {
 uint32_t evict_room(
     struct blocks *blocks, uint32_t class, uint32_t wanted, const struct evict_sweep *sweep);
 
+/* Of the blocks that would go next, retire up to `wanted`, a batch at most, that lose nothing by
+ * it: they lie on a lower tier, or are not worth a copy. Returns how many; 0 if there is no tier.
+ * */
+uint32_t evict_free(
+    struct blocks *blocks, uint32_t class, uint64_t wanted, const struct evict_sweep *sweep);
+
 /* Keep a few free slots in every class, and go on with draining; a few batches at most.
  * Returns true if there is more to do at once, false if nothing can be done now. */
 bool evict_tick(struct blocks *blocks, const struct evict_sweep *sweep);
+
+/* How many free slots a class should keep for the grants of the next moments: a few percent, and a
+ * batch if that is no more than an eighth. */
+uint32_t evict_low_mark(const struct pool_class *class);
 
 /* Retire `count` slots of one class, at most EVICT_BATCH, which the policy gave out as victims:
  * V1 to V7. `forced`: even if a child is resident (its extent drains).

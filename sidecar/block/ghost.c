@@ -104,6 +104,14 @@ static void forget(struct ghosts *ghosts, uint32_t at)
 uint32_t ghost_take(
     struct ghosts *ghosts, struct ghost_list *lists, uint32_t list_count, uint32_t key_hash)
 {
+    uint32_t known = 0;
+    for (uint32_t i = 0; i < list_count; i++) {
+        known += lists[i].count;
+    }
+    /* As after a takeover, for a million blocks: then a bucket, which lies anywhere, is no use. */
+    if (known == 0) {
+        return GHOST_NONE;
+    }
     uint32_t at = ghosts->buckets[key_hash & ghosts->bucket_mask];
     for (uint32_t looks = 0; at != GHOST_NONE && looks < GHOST_LOOKS; looks++) {
         const struct ghost *ghost = &ghosts->entries[at];

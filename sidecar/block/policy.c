@@ -1,110 +1,69 @@
-/* policy: lists, parents and victims, common to all policies. See policy.h for the life of a block.
- * */
+/* policy: parents and children, and the life of a block, common to all policies. See policy.h. */
 #include "sidecar/block/policy.h"
+
+#include "sidecar/block/policy_adaptive.h"
 
 #include <assert.h>
 #include <stddef.h>
 
-static_assert(sizeof(struct policy_node) == 32, "two nodes share a cache line, none straddles one");
+static_assert(sizeof(struct policy_node) == 64, "one look at a block is one cache line");
+
+/* Time is cut finer than a 16,384th of all slots, and lasts for 2^32 of such units. */
+#define TIME_BITS 14u
+
+/* Eight ghosts a slot, and 8,192 more: small caches need a longer memory, and can have it. */
+static uint32_t history_buckets(uint32_t slots)
+{
+    return slots + 1024;
+}
 
 uint64_t policy_arena_bytes(uint32_t slots)
 {
-    return arena_bytes(slots, sizeof(struct policy_node)) + ghost_arena_bytes(slots + 1);
+    return arena_bytes(slots, sizeof(struct policy_node)) + ghost_arena_bytes(slots + 1) +
+           ghost_history_arena_bytes(history_buckets(slots)) + policy_watch_arena_bytes(slots) +
+           arena_bytes(POLICY_MOST, sizeof(struct policy_adaptive));
 }
 
 void policy_memory_open(struct policy_memory *memory, uint32_t slots, struct arena *arena)
 {
-    memory->nodes = arena_take(arena, slots, sizeof(struct policy_node));
-    memory->slots = slots;
+    *memory = (struct policy_memory){
+        .nodes = arena_take(arena, slots, sizeof(struct policy_node)),
+        .slots = slots,
+        .weights = {.compute = 1.0f, .fetch = 0.25f, .deeper = 0},
+    };
     /* A class of n slots keeps n ghosts, and one more for a moment. */
     ghost_open(&memory->ghosts, slots + 1, arena);
+    ghost_history_open(&memory->history, history_buckets(slots), arena);
+    policy_watch_open(&memory->watch, slots, arena);
+    memory->adaptive = arena_take(arena, POLICY_MOST, sizeof memory->adaptive[0]);
+    while (slots >> memory->time_shift > UINT32_C(1) << TIME_BITS) {
+        memory->time_shift++;
+    }
 }
 
 void policy_open(struct policy *policy, enum policy_kind kind, struct policy_memory *memory)
 {
-    *policy = (struct policy){
-        .ops = kind == POLICY_ARC ? &policy_arc : &policy_lru,
-        .memory = memory,
+    static const struct policy_ops *const kinds[] = {
+        [POLICY_LRU] = &policy_lru,
+        [POLICY_ARC] = &policy_arc,
+        [POLICY_ADAPTIVE] = &policy_adaptive,
     };
-    for (uint32_t i = 0; i < POLICY_LISTS; i++) {
-        policy->lists[i] = (struct policy_list){.newest = POLICY_NONE, .oldest = POLICY_NONE};
-        ghost_list_open(&policy->ghosts[i]);
-    }
+    *policy = (struct policy){.ops = kinds[kind], .memory = memory};
+    policy->ops->open(policy);
 }
 
-static void trim_ghosts(struct policy *policy)
+void policy_weigh(struct policy_memory *memory, struct policy_weights weights)
 {
-    /* Bounded: each turn drops one of at most `capacity` ghosts; after an insertion or an eviction
-     * there is at most one too many in each list. */
-    uint32_t list;
-    while ((list = policy->ops->excess(policy)) != POLICY_NONE) {
-        ghost_drop_oldest(&policy->memory->ghosts, &policy->ghosts[list]);
-    }
+    memory->weights = weights;
 }
 
 void policy_resize(struct policy *policy, uint32_t capacity)
 {
     policy->capacity = capacity;
-    if (policy->target > capacity) {
-        policy->target = capacity;
-    }
-    trim_ghosts(policy);
+    policy->ops->resized(policy);
 }
 
-static void link_newest(struct policy *policy, uint32_t slot)
-{
-    struct policy_node *nodes = policy->memory->nodes;
-    struct policy_list *list = &policy->lists[nodes[slot].list];
-    nodes[slot].newer = POLICY_NONE;
-    nodes[slot].older = list->newest;
-    nodes[slot].place = POLICY_LISTED;
-    if (list->newest != POLICY_NONE) {
-        nodes[list->newest].newer = slot;
-    } else {
-        list->oldest = slot;
-    }
-    list->newest = slot;
-}
-
-static void link_oldest(struct policy *policy, uint32_t slot)
-{
-    struct policy_node *nodes = policy->memory->nodes;
-    struct policy_list *list = &policy->lists[nodes[slot].list];
-    nodes[slot].older = POLICY_NONE;
-    nodes[slot].newer = list->oldest;
-    nodes[slot].place = POLICY_LISTED;
-    if (list->oldest != POLICY_NONE) {
-        nodes[list->oldest].older = slot;
-    } else {
-        list->newest = slot;
-    }
-    list->oldest = slot;
-}
-
-/* Take a block out of its list's chain; its list's count stays. Parked ones are in no chain. */
-static void unlink_node(struct policy *policy, uint32_t slot)
-{
-    struct policy_node *nodes = policy->memory->nodes;
-    struct policy_node *node = &nodes[slot];
-    if (node->place != POLICY_LISTED) {
-        assert(node->place == POLICY_PARKED);
-        return;
-    }
-    struct policy_list *list = &policy->lists[node->list];
-    if (node->newer != POLICY_NONE) {
-        nodes[node->newer].older = node->older;
-    } else {
-        list->newest = node->older;
-    }
-    if (node->older != POLICY_NONE) {
-        nodes[node->older].newer = node->newer;
-    } else {
-        list->oldest = node->newer;
-    }
-}
-
-/* The block's parent, or POLICY_NONE if it has none or that one is no more. */
-static uint32_t living_parent(const struct policy *policy, uint32_t slot)
+uint32_t policy_parent(const struct policy *policy, uint32_t slot)
 {
     const struct policy_node *nodes = policy->memory->nodes;
     const struct policy_node *node = &nodes[slot];
@@ -115,18 +74,22 @@ static uint32_t living_parent(const struct policy *policy, uint32_t slot)
     return node->parent;
 }
 
-static void leave_parent(struct policy *policy, uint32_t slot)
+static void join_parent(struct policy *policy, uint32_t parent)
 {
-    uint32_t parent = living_parent(policy, slot);
-    if (parent == POLICY_NONE) {
-        return;
+    struct policy_node *node = &policy->memory->nodes[parent];
+    node->children++;
+    if (node->children == 1 && node->place == POLICY_LISTED) {
+        policy->ops->covered(policy, parent);
     }
+}
+
+static void leave_parent(struct policy *policy, uint32_t parent)
+{
     struct policy_node *node = &policy->memory->nodes[parent];
     assert(node->children > 0);
     node->children--;
     if (node->children == 0 && node->place == POLICY_PARKED) {
-        /* Its turn was long ago: it is the next victim. */
-        link_oldest(policy, parent);
+        policy->ops->bare(policy, parent);
     }
 }
 
@@ -146,19 +109,19 @@ void policy_insert(struct policy *policy, uint32_t slot, uint64_t key_hash, uint
     struct policy_node *node = &nodes[slot];
     assert(node->place == POLICY_OUT && node->children == 0);
     node->key_hash = (uint32_t)key_hash;
-    node->parent = parent;
-    if (parent != POLICY_NONE) {
+    node->reused = 0;
+    node->cost = POLICY_COMPUTE;
+    node->missing = parent == POLICY_MISSING;
+    node->parent = parent == POLICY_MISSING ? POLICY_NONE : parent;
+    if (node->parent != POLICY_NONE) {
         assert(parent < policy->memory->slots && parent != slot);
         assert(nodes[parent].place != POLICY_OUT);
         node->parent_use = nodes[parent].use;
-        nodes[parent].children++;
     }
-    uint32_t ghost =
-        ghost_take(&policy->memory->ghosts, policy->ghosts, POLICY_LISTS, node->key_hash);
-    node->list = (uint8_t)policy->ops->admit(policy, ghost);
-    policy->lists[node->list].count++;
-    link_newest(policy, slot);
-    trim_ghosts(policy);
+    policy->ops->came(policy, slot);
+    if (node->parent != POLICY_NONE) {
+        join_parent(policy, parent);
+    }
 }
 
 void policy_touch(struct policy *policy, uint32_t slot)
@@ -168,15 +131,8 @@ void policy_touch(struct policy *policy, uint32_t slot)
     if (node->place == POLICY_OUT || node->place == POLICY_CHOSEN) {
         return;
     }
-    uint32_t list = policy->ops->touch(policy, node->list);
-    if (list == node->list && policy->lists[list].newest == slot) {
-        return;
-    }
-    unlink_node(policy, slot);
-    policy->lists[node->list].count--;
-    node->list = (uint8_t)list;
-    policy->lists[list].count++;
-    link_newest(policy, slot);
+    node->reused = 1;
+    policy->ops->used(policy, slot);
 }
 
 void policy_remove(struct policy *policy, uint32_t slot)
@@ -190,28 +146,11 @@ void policy_choose(struct policy *policy, uint32_t slot)
 {
     struct policy_node *node = &policy->memory->nodes[slot];
     assert(node->place == POLICY_LISTED || node->place == POLICY_PARKED);
-    unlink_node(policy, slot);
-    policy->lists[node->list].count--;
+    policy->ops->chosen(policy, slot);
     node->place = POLICY_CHOSEN;
-    leave_parent(policy, slot);
-}
-
-/* The oldest block of a list that has no resident child; those that have are parked on the way.
- * POLICY_NONE if the list has no more, or `*passes` are used up. */
-static uint32_t pick(struct policy *policy, uint32_t list, uint32_t *passes)
-{
-    struct policy_node *nodes = policy->memory->nodes;
-    for (;;) {
-        uint32_t slot = policy->lists[list].oldest;
-        if (slot == POLICY_NONE || nodes[slot].children == 0) {
-            return slot;
-        }
-        if (*passes == 0) {
-            return POLICY_NONE;
-        }
-        (*passes)--;
-        unlink_node(policy, slot);
-        nodes[slot].place = POLICY_PARKED;
+    uint32_t parent = policy_parent(policy, slot);
+    if (parent != POLICY_NONE) {
+        leave_parent(policy, parent);
     }
 }
 
@@ -223,11 +162,7 @@ uint32_t policy_victims(struct policy *policy, uint32_t max, uint32_t *out_slots
         passes = POLICY_PASSES_LEAST;
     }
     while (count < max) {
-        uint32_t list = policy->ops->source(policy);
-        uint32_t slot = pick(policy, list, &passes);
-        if (slot == POLICY_NONE) {
-            slot = pick(policy, (list + 1) % POLICY_LISTS, &passes);
-        }
+        uint32_t slot = policy->ops->next(policy, &passes);
         if (slot == POLICY_NONE) {
             break;
         }
@@ -239,24 +174,33 @@ uint32_t policy_victims(struct policy *policy, uint32_t max, uint32_t *out_slots
 
 void policy_evicted(struct policy *policy, uint32_t slot)
 {
-    struct policy_node *node = &policy->memory->nodes[slot];
-    assert(node->place == POLICY_CHOSEN);
-    uint32_t list = policy->ops->remember(policy, node->list);
-    if (list != POLICY_NONE && policy->capacity > 0) {
-        ghost_add(&policy->memory->ghosts, &policy->ghosts[list], node->key_hash);
-    }
+    assert(policy->memory->nodes[slot].place == POLICY_CHOSEN);
+    policy->ops->evicted(policy, slot);
     go_out(policy, slot);
-    trim_ghosts(policy);
 }
 
 void policy_keep(struct policy *policy, uint32_t slot)
 {
-    struct policy_node *node = &policy->memory->nodes[slot];
-    assert(node->place == POLICY_CHOSEN);
-    uint32_t parent = living_parent(policy, slot);
+    assert(policy->memory->nodes[slot].place == POLICY_CHOSEN);
+    uint32_t parent = policy_parent(policy, slot);
     if (parent != POLICY_NONE) {
-        policy->memory->nodes[parent].children++;
+        join_parent(policy, parent);
     }
-    policy->lists[node->list].count++;
-    link_newest(policy, slot);
+    policy->ops->kept(policy, slot);
+}
+
+uint32_t policy_coming(const struct policy *policy, uint32_t max, uint32_t *out_slots)
+{
+    return policy->ops->coming(policy, max, out_slots);
+}
+
+void policy_cost(struct policy *policy, uint32_t slot, enum policy_cost cost)
+{
+    assert(slot < policy->memory->slots);
+    struct policy_node *node = &policy->memory->nodes[slot];
+    enum policy_cost before = (enum policy_cost)node->cost;
+    node->cost = (uint8_t)cost;
+    if (cost != before && (node->place == POLICY_LISTED || node->place == POLICY_PARKED)) {
+        policy->ops->costs(policy, slot, before);
+    }
 }

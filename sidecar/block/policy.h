@@ -3,38 +3,57 @@
  *
  * Called by admit (insert, touch), evict and drain (victims, choose, evicted, keep), pool (resize).
  * Every size class has a policy of its own; all share one policy_memory, because a slot is in one
- * class at a time. What differs between LRU and ARC is one small table (struct policy_ops); lists,
- * parents and ghosts are common and live here.
+ * class at a time. Parents and children are common and live here; the order in which blocks go is
+ * what differs, behind one small table (struct policy_ops).
  *
- *   block:  out ──insert──▶ listed ⇄ parked     parked: came up as a victim while it had a resident
- *                            │  ▲     │         child; back at the old end as the last goes,
- *                            │  └keep─┤         at the new end when it is touched
+ *   block:  out ──insert──▶ listed ⇄ parked     parked: in no order while it has a resident child;
+ *                            │  ▲     │         listed again as the last goes
+ *                            │  └keep─┤
  *                            └─────▶ chosen ──evicted──▶ out (a ghost remains)
  *
- * Leaf first: a block is passed over while a resident block names it as parent. Passing over parks
- * it, so no block is passed over twice between two touches, and one call passes over no more than
- * POLICY_PASSES for each victim that it was asked for: then it returns fewer, and the next call
- * goes on where it stopped. Touches come deepest block first, so a parent that was used is newer
- * than its children. A parent that goes all the same (its extent drains) leaves children behind.
+ * Leaf first: a block is passed over while a resident block names it as parent. LRU and ARC park it
+ * when it comes up as a victim, so no block is passed over twice between two touches, and one call
+ * passes over no more than POLICY_PASSES for each victim that it was asked for: then it returns
+ * fewer, and the next call goes on where it stopped. The adaptive policy parks it when its first
+ * child comes. Touches come deepest block first, so a parent that was used is newer than its
+ * children. A parent that goes all the same (its extent drains) leaves children behind.
  */
 #ifndef CISTERN_SIDECAR_BLOCK_POLICY_H
 #define CISTERN_SIDECAR_BLOCK_POLICY_H
 
 #include "sidecar/block/arena.h"
 #include "sidecar/block/ghost.h"
+#include "sidecar/block/ghost_history.h"
+#include "sidecar/block/policy_watch.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define POLICY_NONE UINT32_MAX
+/* As a parent: there is one, but it is not here, so nobody can reach the block behind it. */
+#define POLICY_MISSING (UINT32_MAX - 1)
+#define POLICY_MOST 255u /* policies that may share a memory */
 #define POLICY_LISTS 2u
 #define POLICY_PASSES 64u /* blocks with children passed over, for each victim asked for */
 #define POLICY_PASSES_LEAST 4096u /* but so many at least in one call */
+#define POLICY_COMING_LOOKS 4u /* blocks looked at, for each one that policy_coming() may name */
 
-enum policy_kind { POLICY_LRU = 0, POLICY_ARC = 1 };
+enum policy_kind { POLICY_LRU = 0, POLICY_ARC = 1, POLICY_ADAPTIVE = 2 };
+
+/* What a worker would have to do for the block if it were gone from here. */
+enum policy_cost { POLICY_COMPUTE = 0, POLICY_FETCH = 1 };
 
 enum policy_place { POLICY_OUT = 0, POLICY_LISTED = 1, POLICY_PARKED = 2, POLICY_CHOSEN = 3 };
 
-/* One a slot; half a cache line. */
+/* What a use saves, against a use of another block. With compute == fetch and deeper == 0 all
+ * blocks are alike, and only reuse counts. */
+struct policy_weights {
+    float compute; /* for the block at the start of a prefix */
+    float fetch;
+    float deeper; /* blocks of depth that add `compute` once more; 0: depth costs nothing */
+};
+
+/* One a slot; one cache line. */
 struct policy_node {
     uint32_t newer; /* in its list */
     uint32_t older;
@@ -46,36 +65,69 @@ struct policy_node {
     uint32_t key_hash;
     uint8_t list;
     uint8_t place; /* enum policy_place */
-    uint16_t padding;
+    uint8_t reused; /* used again since it came, or its ghost was still known */
+    uint8_t cost; /* enum policy_cost */
+    /* Of the adaptive policy: */
+    uint32_t stamp; /* when it was used last */
+    uint32_t depth; /* blocks before it, as far as they were here when it came */
+    uint8_t uses;
+    uint8_t touched; /* since it came */
+    uint8_t missing; /* came behind a block that was not here */
+    uint8_t turn; /* how often its prefix had been taken up again where it ended, when it came */
+    uint8_t padding[20];
 };
+
+struct policy_adaptive;
 
 /* What all policies share. */
 struct policy_memory {
     struct policy_node *nodes;
     uint32_t slots;
-    struct ghosts ghosts;
+    struct ghosts ghosts; /* of ARC */
+    /* Of the adaptive policies: */
+    struct ghost_history history;
+    struct policy_watch watch;
+    struct policy_adaptive *adaptive; /* POLICY_MOST */
+    uint32_t opened; /* how many of them have an owner */
+    uint32_t time_shift; /* time is uses of all blocks, in units of 2^time_shift */
+    uint64_t used;
+    struct policy_weights weights;
 };
 
 struct policy;
+struct policy_list_rule;
 
-/* What makes a policy; each is called from the functions below, and only moves numbers about. */
+/* What makes a policy; called from the functions below. The block's node is filled, its parent's
+ * children are counted. */
 struct policy_ops {
     const char *name;
-    /* A block came; `ghost` is the ghost list that still knew it, or POLICY_NONE. Returns its list.
-     * */
-    uint32_t (*admit)(struct policy *policy, uint32_t ghost);
-    /* A block of `list` was touched. Returns the list where it belongs now. */
-    uint32_t (*touch)(const struct policy *policy, uint32_t list);
-    /* Returns the list that gives the next victim. */
-    uint32_t (*source)(const struct policy *policy);
-    /* A block of `list` was evicted. Returns the ghost list that remembers it, or POLICY_NONE. */
-    uint32_t (*remember)(const struct policy *policy, uint32_t list);
-    /* Returns a ghost list that is too long, or POLICY_NONE; called until it says so. */
-    uint32_t (*excess)(const struct policy *policy);
+    const struct policy_list_rule *rule; /* LRU, ARC: what they differ in */
+    void (*open)(struct policy *policy);
+    /* The block came into its slot; list it. */
+    void (*came)(struct policy *policy, uint32_t slot);
+    /* The block, listed or parked, was used. */
+    void (*used)(struct policy *policy, uint32_t slot);
+    /* It goes, or may: out of its list. */
+    void (*chosen)(struct policy *policy, uint32_t slot);
+    /* It stays: listed again. */
+    void (*kept)(struct policy *policy, uint32_t slot);
+    /* It is gone by eviction; leave a ghost. */
+    void (*evicted)(struct policy *policy, uint32_t slot);
+    /* A first child came to a listed block; the last child of a parked one went. */
+    void (*covered)(struct policy *policy, uint32_t slot);
+    void (*bare)(struct policy *policy, uint32_t slot);
+    /* `cost` changed for a listed or parked block; `before` is what it was. */
+    void (*costs)(struct policy *policy, uint32_t slot, enum policy_cost before);
+    /* The block that should go next, still listed, or POLICY_NONE. Each block passed over takes one
+     * from `passes`. */
+    uint32_t (*next)(struct policy *policy, uint32_t *passes);
+    uint32_t (*coming)(const struct policy *policy, uint32_t max, uint32_t *out_slots);
+    void (*resized)(struct policy *policy);
 };
 
 extern const struct policy_ops policy_lru;
 extern const struct policy_ops policy_arc;
+extern const struct policy_ops policy_adaptive;
 
 struct policy_list {
     uint32_t newest;
@@ -87,9 +139,12 @@ struct policy {
     const struct policy_ops *ops;
     struct policy_memory *memory;
     uint32_t capacity; /* slots of the class */
+    /* LRU, ARC: */
     uint32_t target; /* ARC: how many of them the first list should have */
     struct policy_list lists[POLICY_LISTS];
     struct ghost_list ghosts[POLICY_LISTS];
+    /* Adaptive: */
+    struct policy_adaptive *adaptive;
 };
 
 uint64_t policy_arena_bytes(uint32_t slots);
@@ -99,7 +154,12 @@ void policy_open(struct policy *policy, enum policy_kind kind, struct policy_mem
 /* The class has `capacity` slots from now on; ghosts beyond it are forgotten. */
 void policy_resize(struct policy *policy, uint32_t capacity);
 
-/* A block came into `slot`; `parent` is the slot of the block before it, if that is resident. */
+/* What uses are worth to the adaptive policies of a memory. Before: compute 1, fetch 0.25, deeper
+ * 0 (README, decision 23). */
+void policy_weigh(struct policy_memory *memory, struct policy_weights weights);
+
+/* A block came into `slot`; `parent` is the slot of the block before it, or POLICY_NONE if there is
+ * none, or POLICY_MISSING. */
 void policy_insert(struct policy *policy, uint32_t slot, uint64_t key_hash, uint32_t parent);
 
 /* The block was used. Ignored if the slot holds none, or was chosen. */
@@ -120,6 +180,23 @@ void policy_evicted(struct policy *policy, uint32_t slot);
 
 /* A chosen block stays, as if it had just come. */
 void policy_keep(struct policy *policy, uint32_t slot);
+
+/* The block became stored on a lower tier (POLICY_FETCH), or is there no more (POLICY_COMPUTE, as
+ * at insert). Ignored if the slot holds none. */
+void policy_cost(struct policy *policy, uint32_t slot, enum policy_cost cost);
+
+/* The blocks that would go next, first first, up to `max`; moves nothing. A guess for those who
+ * copy ahead: bounded by POLICY_COMING_LOOKS, and a touch may change it. Returns how many. */
+uint32_t policy_coming(const struct policy *policy, uint32_t max, uint32_t *out_slots);
+
+/* Was the block wanted a second time: touched since it came, or known by a ghost when it came? */
+static inline bool policy_reused(const struct policy *policy, uint32_t slot)
+{
+    return policy->memory->nodes[slot].reused != 0;
+}
+
+/* The block's parent, or POLICY_NONE if it has none or that one is no more. For policy_*.c. */
+uint32_t policy_parent(const struct policy *policy, uint32_t slot);
 
 /* Is a block in the slot? */
 static inline int policy_resident(const struct policy *policy, uint32_t slot)

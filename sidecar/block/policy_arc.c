@@ -1,6 +1,6 @@
 /* policy_arc: blocks used once and blocks used again compete, and ghosts say who should have more.
  *
- * Called through policy_arc by policy. Source: Megiddo and Modha, "ARC: a self-tuning, low overhead
+ * Called by policy_list. Source: Megiddo and Modha, "ARC: a self-tuning, low overhead
  * replacement cache", FAST 2003: T1 and T2 are the lists ONCE and AGAIN, B1 and B2 their ghosts, p
  * is `target`. It differs in two points. Victims are chosen before the newcomer is known, so that a
  * commit never waits for an eviction; `target` moves after the eviction, not before. And ONCE keeps
@@ -8,7 +8,7 @@
  * 0 the next victim would be the block that was committed a moment ago, which its prefix's next
  * turn, or the worker that waits for it, is about to read.
  */
-#include "sidecar/block/policy.h"
+#include "sidecar/block/policy_list.h"
 
 #define ONCE 0u
 #define AGAIN 1u
@@ -74,11 +74,27 @@ static uint32_t excess(const struct policy *policy)
     return POLICY_NONE;
 }
 
-const struct policy_ops policy_arc = {
-    .name = "arc",
+static const struct policy_list_rule rule = {
     .admit = admit,
     .touch = touch,
     .source = source,
     .remember = remember,
     .excess = excess,
+};
+
+const struct policy_ops policy_arc = {
+    .name = "arc",
+    .rule = &rule,
+    .open = policy_list_open,
+    .came = policy_list_came,
+    .used = policy_list_used,
+    .chosen = policy_list_chosen,
+    .kept = policy_list_kept,
+    .evicted = policy_list_evicted,
+    .covered = policy_list_covered,
+    .bare = policy_list_bare,
+    .costs = policy_list_costs,
+    .next = policy_list_next,
+    .coming = policy_list_coming,
+    .resized = policy_list_resized,
 };

@@ -202,6 +202,7 @@ static void begin(struct blocks *blocks, uint32_t at, uint32_t class)
     extent->fresh = 0;
     extent->given_up = 0;
     extent->stack = POOL_NONE;
+    ledger_class(&blocks->ledger, at, class);
     move(pool, at, EXTENT_OPEN);
     join(blocks, extent);
 }
@@ -291,6 +292,48 @@ uint64_t pool_available(const struct pool *pool, uint32_t class)
     assert(class < pool->class_count);
     const struct pool_class *sizes = &pool->classes[class];
     return sizes->free + (uint64_t)pool->free.count * sizes->extent_slots;
+}
+
+int pool_adopt_class(struct pool *pool, uint32_t class, uint64_t slot_bytes)
+{
+    if (class >= POOL_CLASSES_MAX || slot_bytes < pool->slot_bytes_min ||
+        slot_bytes > pool->extent_bytes || slot_bytes % POOL_PAGE_BYTES != 0) {
+        return STATUS_MALFORMED;
+    }
+    pool->classes[class] = (struct pool_class){
+        .slot_bytes = slot_bytes,
+        .extent_slots = (uint32_t)(pool->extent_bytes / slot_bytes),
+        .open = LIST_EMPTY,
+        .full = LIST_EMPTY,
+    };
+    pool->class_count = class >= pool->class_count ? class + 1 : pool->class_count;
+    return STATUS_OK;
+}
+
+void pool_adopt_extent(struct blocks *blocks, uint32_t at, uint32_t class)
+{
+    struct pool *pool = &blocks->pool;
+    struct pool_extent *extent = &pool->extents[at];
+    assert(extent->where == EXTENT_FREE && extent->used == 0 && class < pool->class_count);
+    uint32_t slots = pool->classes[class].extent_slots;
+    extent->class = class;
+    extent->stack = POOL_NONE;
+    /* From the end, so that the lowest free slot is the first to be taken. */
+    for (uint32_t i = slots; i-- > 0;) {
+        uint32_t slot = at * pool->per + i;
+        uint64_t state = shared64_load_relaxed(&blocks->index.lines[slot].state);
+        if (slot_state_of(state) != SLOT_FREE) {
+            extent->fresh = extent->fresh == 0 ? i + 1 : extent->fresh;
+            extent->used++;
+        } else if (extent->fresh > 0) {
+            pool->next[slot] = extent->stack;
+            extent->stack = slot;
+        }
+    }
+    if (extent->used > 0) {
+        move(pool, at, extent->used == slots ? EXTENT_FULL : EXTENT_OPEN);
+        join(blocks, extent);
+    }
 }
 
 void pool_drain(struct blocks *blocks, uint32_t at, uint32_t heir)

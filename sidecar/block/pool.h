@@ -101,6 +101,14 @@ void pool_give(struct blocks *blocks, uint32_t slot);
 /* Slots that pool_take() could deliver for a class now. */
 uint64_t pool_available(const struct pool *pool, uint32_t class);
 
+/* Of a pool that a former server left, by adopt_blocks(): the size of a class, which takes the
+ * number that it had. Returns 0, or STATUS_MALFORMED if there is no such size or number. */
+int pool_adopt_class(struct pool *pool, uint32_t class, uint64_t slot_bytes);
+
+/* Then, once for each extent, while all are free: it is in `class`, and which of its slots are in
+ * use is what their descriptors say. */
+void pool_adopt_extent(struct blocks *blocks, uint32_t extent, uint32_t class);
+
 /* Take an extent out of service for the class `heir`; drain goes on with it. */
 void pool_drain(struct blocks *blocks, uint32_t extent, uint32_t heir);
 

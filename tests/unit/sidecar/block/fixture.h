@@ -65,11 +65,11 @@ static inline void fixture_open(
             .seed = 1},
     };
     uint32_t slots = blocks_slots(limits.pool_bytes, limits.extent_bytes, limits.slot_bytes_min);
-    uint64_t bytes = layout_index_bytes(slots);
+    uint64_t bytes = layout_index_bytes(slots, 0);
     fixture->index = aligned_alloc(LAYOUT_PAGE_BYTES, bytes);
     assert_non_null(fixture->index);
     memset(fixture->index, 0, bytes);
-    layout_index_init(fixture->index, slots, limits.pool_bytes, 1);
+    layout_index_init(fixture->index, slots, 0, limits.pool_bytes, 1);
     assert_int_equal(blocks_open(&fixture->blocks, &limits, fixture->index, bytes), STATUS_OK);
 }
 

@@ -270,7 +270,7 @@ static void test_sizes_that_do_not_fit_are_refused(void **state)
     assert_int_equal(blocks_slots(0, 4096, 4096), 0);
     assert_int_equal(blocks_slots(UINT64_C(1) << 50, 1 << 16, 4096), 0);
 
-    uint64_t bytes = layout_index_bytes(256);
+    uint64_t bytes = layout_index_bytes(256, 0);
     void *index = aligned_alloc(LAYOUT_PAGE_BYTES, bytes);
     assert_non_null(index);
     memset(index, 0, bytes);
@@ -280,7 +280,7 @@ static void test_sizes_that_do_not_fit_are_refused(void **state)
         .claims = {.sessions_max = 1, .claims_max = 1, .waiters_max = 1}};
     struct blocks blocks = {0};
     assert_int_equal(blocks_open(&blocks, &limits, index, bytes), STATUS_VERSION);
-    layout_index_init(index, 256, 1 << 20, 1);
+    layout_index_init(index, 256, 0, 1 << 20, 1);
     assert_int_equal(blocks_open(&blocks, &limits, index, bytes), STATUS_INVALID);
     limits.slot_bytes_min = 4096;
     assert_int_equal(blocks_open(&blocks, &limits, index, bytes), STATUS_OK);

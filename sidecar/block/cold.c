@@ -1,0 +1,145 @@
+/* cold: see cold.h. */
+#include "sidecar/block/cold.h"
+
+#include "sidecar/block/admit.h"
+#include "sidecar/block/blocks.h"
+#include "sidecar/block/fetch_load.h"
+
+#include <stddef.h>
+
+#define MEASURE_NS UINT64_C(100000000) /* between two looks at how the tiers are */
+#define FIRST_NS UINT64_C(20000000) /* if nothing was found by then, there is nothing */
+#define QUIET_NS UINT64_C(100000000) /* nothing was found for so long: all was */
+#define SEARCH_NS UINT64_C(10000000000) /* nor are copies put off longer than this */
+
+void cold_attach(struct blocks *blocks, struct tiers *tiers, void *pool)
+{
+    blocks->cold = (struct cold){.tiers = tiers, .pool = pool};
+}
+
+void cold_search(struct blocks *blocks, uint64_t now_ns)
+{
+    blocks->cold.begun_ns = now_ns;
+    blocks->spills.not_before_ns = now_ns + FIRST_NS;
+}
+
+void cold_space(struct blocks *blocks, uint32_t number, const struct space *space, uint64_t group)
+{
+    if (blocks->cold.tiers != NULL) {
+        tiers_space(blocks->cold.tiers, number, space, group);
+    }
+}
+
+/* A block came to, or left, a tier by itself: if it is hot, dropping it costs something else now.
+ * */
+static void note_cost(struct blocks *blocks, const struct tier_id *id, enum policy_cost cost)
+{
+    uint32_t space = tiers_space_number(blocks->cold.tiers, id->space);
+    if (space == TIERS_SPACE_NONE) {
+        return;
+    }
+    uint32_t slot = admit_find(blocks, &id->key, (uint16_t)space);
+    if (slot != HINT_NONE) {
+        policy_cost(&blocks->policies[pool_class_of(&blocks->pool, slot)], slot, cost);
+    }
+}
+
+static void take(
+    struct blocks *blocks, const struct tier_done *done, const struct fetch_means *means)
+{
+    switch (done->event) {
+    case TIER_STORED:
+        spill_stored(blocks, done);
+        break;
+    case TIER_PART:
+        fetch_load_part(blocks, done, means);
+        break;
+    case TIER_LOADED:
+        fetch_load_done(blocks, done, means);
+        break;
+    case TIER_FOUND:
+        note_cost(blocks, &done->id, POLICY_FETCH);
+        break;
+    case TIER_LOST:
+        note_cost(blocks, &done->id, POLICY_COMPUTE);
+        break;
+    }
+}
+
+/* At first the tiers find what an earlier life stored: until then nobody knows what needs no copy.
+ * */
+static void put_off_copies(struct blocks *blocks, uint32_t found, uint64_t now_ns)
+{
+    const struct cold *cold = &blocks->cold;
+    if (found > 0 && now_ns - cold->begun_ns < SEARCH_NS) {
+        blocks->spills.not_before_ns = now_ns + QUIET_NS;
+    }
+}
+
+/* Returns how many events there were. */
+static uint32_t take_events(struct blocks *blocks, const struct fetch_means *means)
+{
+    struct tier_done done[COLD_EVENTS];
+    uint32_t count = tiers_poll(blocks->cold.tiers, means->now_ns, done, COLD_EVENTS);
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        found += done[i].event == TIER_FOUND ? 1 : 0;
+        take(blocks, &done[i], means);
+    }
+    put_off_copies(blocks, found, means->now_ns);
+    return count;
+}
+
+bool cold_turn(struct blocks *blocks, const struct fetch_means *means, uint32_t *out_work)
+{
+    struct tiers *tiers = blocks->cold.tiers;
+    *out_work = 0;
+    if (tiers == NULL) {
+        return false;
+    }
+    uint32_t count = take_events(blocks, means);
+    if (count > 0) {
+        blocks->fetches.blocked = false;
+    }
+    /* Every turn: commits may use up the room of a class faster than ticks come. */
+    spill_some(blocks, means->now_ns);
+    uint32_t queued = blocks->fetches.urgent.count + blocks->fetches.ahead.count;
+    bool more = fetch_load_some(blocks, means);
+    *out_work = count + queued;
+    return more || count == COLD_EVENTS || tiers_restless(tiers);
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+uint64_t cold_tick(struct blocks *blocks, const struct fetch_means *means)
+{
+    uint64_t now_ns = means->now_ns;
+    uint64_t next = hold_tick(&blocks->holds, now_ns);
+    next = earlier(next, fetch_batch_tick(&blocks->fetches.batches, now_ns, &means->answers));
+    next = earlier(next, fetch_load_tick(blocks, means));
+    if (blocks->cold.tiers != NULL) {
+        blocks->spills.refused = false;
+        spill_some(blocks, now_ns);
+        if (now_ns - blocks->cold.measured_ns >= MEASURE_NS) {
+            blocks->cold.measured_ns = now_ns;
+            tiers_tick(blocks->cold.tiers);
+        }
+        if (tiers_restless(blocks->cold.tiers)) {
+            next = now_ns;
+        }
+    }
+    return next;
+}
+
+bool cold_save(struct blocks *blocks, const struct fetch_means *means, uint32_t *cursor)
+{
+    if (blocks->cold.tiers == NULL) {
+        return true;
+    }
+    (void)take_events(blocks, means);
+    bool seen = spill_rest(blocks, cursor);
+    return seen && blocks->spills.count == 0;
+}

@@ -1,0 +1,170 @@
+/* spill: see spill.h. */
+#include "sidecar/block/spill.h"
+
+#include "shm/slot.h"
+#include "shm/status.h"
+#include "sidecar/block/blocks.h"
+#include "sidecar/block/evict.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define AHEAD_LEAST 4u
+
+/* What a look at a block came to. */
+enum spill_step {
+    SPILL_GO_ON, /* started, or there is nothing to do for it */
+    SPILL_FULL /* nothing more can be started now */
+};
+
+bool spill_is_stored(const struct blocks *blocks, uint32_t slot)
+{
+    return blocks->policy_memory.nodes[slot].cost == POLICY_FETCH;
+}
+
+static struct policy *policy_of(struct blocks *blocks, uint32_t slot)
+{
+    return &blocks->policies[pool_class_of(&blocks->pool, slot)];
+}
+
+/* The block in the slot, and what the tiers know its namespace by; NULL: they do not. */
+static const struct tiers_space *load(
+    const struct blocks *blocks, uint32_t slot, struct slot_content *out_content)
+{
+    const struct slot_line *line = &blocks->index.lines[slot];
+    for (uint32_t i = 0; i < 4; i++) {
+        out_content->key.word[i] = shared64_load_relaxed(&line->key[i]);
+    }
+    slot_load_place(line, out_content);
+    return tiers_space_of(blocks->cold.tiers, out_content->space);
+}
+
+bool spill_is_wanted(struct blocks *blocks, uint32_t slot)
+{
+    return !spill_is_stored(blocks, slot) &&
+           (blocks->spills.always || policy_reused(policy_of(blocks, slot), slot));
+}
+
+/* Can its copy begin: is it readable, and no copy under way? */
+static bool is_ready(const struct blocks *blocks, uint32_t slot)
+{
+    uint64_t state = shared64_load_relaxed(&blocks->index.lines[slot].state);
+    return slot_state_of(state) == SLOT_VALID && !hold_copying(&blocks->holds, slot);
+}
+
+/* One copy more. What a tier refused is asked again later: the block is still here. */
+static enum spill_step start(struct blocks *blocks, uint32_t slot)
+{
+    struct spills *spills = &blocks->spills;
+    struct slot_content content;
+    const struct tiers_space *space = load(blocks, slot, &content);
+    if (space == NULL) {
+        return SPILL_GO_ON;
+    }
+    if (spills->count == SPILL_COUNT_MAX ||
+        (spills->count > 0 && spills->bytes + content.bytes > SPILL_BYTES_MAX) ||
+        !hold_copy(&blocks->holds, slot)) {
+        return SPILL_FULL;
+    }
+    struct tier_block block = {
+        .id = {.key = content.key},
+        .shape = space->shape,
+        .data = blocks->cold.pool + content.offset,
+        .bytes = content.bytes,
+    };
+    memcpy(block.id.space, space->digest, sizeof block.id.space);
+    int status = tiers_store(blocks->cold.tiers, &block, slot);
+    if (status == STATUS_PENDING) {
+        spills->count++;
+        spills->bytes += content.bytes;
+        return SPILL_GO_ON;
+    }
+    hold_copied(&blocks->holds, slot);
+    if (status == STATUS_OK) {
+        policy_cost(policy_of(blocks, slot), slot, POLICY_FETCH);
+        return SPILL_GO_ON;
+    }
+    counter_add(blocks->counters, COUNTER_spills_refused, 1);
+    spills->refused = status != STATUS_TOO_LARGE;
+    return spills->refused ? SPILL_FULL : SPILL_GO_ON;
+}
+
+/* How much free room of a class is plenty: then nothing is written. */
+static uint32_t high_mark(const struct pool_class *class)
+{
+    return 2 * evict_low_mark(class);
+}
+
+void spill_class(struct blocks *blocks, uint32_t class, uint64_t now_ns)
+{
+    uint32_t ahead = high_mark(&blocks->pool.classes[class]);
+    ahead = ahead < AHEAD_LEAST ? AHEAD_LEAST : ahead;
+    uint32_t coming[SPILL_AHEAD_MAX];
+    uint32_t max = ahead < SPILL_AHEAD_MAX ? ahead : SPILL_AHEAD_MAX;
+    uint32_t count = policy_coming(&blocks->policies[class], max, coming);
+    bool later = blocks->spills.refused || now_ns < blocks->spills.not_before_ns;
+    enum spill_step step = later ? SPILL_FULL : SPILL_GO_ON;
+    for (uint32_t i = 0; i < count && step == SPILL_GO_ON; i++) {
+        if (spill_is_wanted(blocks, coming[i]) && is_ready(blocks, coming[i])) {
+            step = start(blocks, coming[i]);
+        }
+    }
+}
+
+void spill_some(struct blocks *blocks, uint64_t now_ns)
+{
+    struct spills *spills = &blocks->spills;
+    const struct pool *pool = &blocks->pool;
+    if (spills->refused || pool->free.count > 0 || now_ns - spills->looked_ns < SPILL_LOOK_NS) {
+        return;
+    }
+    spills->looked_ns = now_ns;
+    for (uint32_t i = 0; i < pool->class_count; i++) {
+        uint32_t class = (blocks->tick_class + i) % pool->class_count;
+        if (pool->classes[class].free <= high_mark(&pool->classes[class])) {
+            spill_class(blocks, class, now_ns);
+        }
+    }
+}
+
+void spill_stored(struct blocks *blocks, const struct tier_done *done)
+{
+    struct spills *spills = &blocks->spills;
+    uint32_t slot = (uint32_t)done->cookie;
+    struct slot_content content;
+    slot_load_place(&blocks->index.lines[slot], &content);
+    assert(spills->count > 0 && spills->bytes >= content.bytes);
+    spills->count--;
+    spills->bytes -= content.bytes;
+    spills->refused = false;
+    /* Held until now, so the slot still has the block that was copied. */
+    hold_copied(&blocks->holds, slot);
+    if (done->status == STATUS_OK) {
+        policy_cost(policy_of(blocks, slot), slot, POLICY_FETCH);
+        counter_add(blocks->counters, COUNTER_spills, 1);
+        counter_add(blocks->counters, COUNTER_bytes_spilled, content.bytes);
+    } else if (done->status == STATUS_LIMIT || done->status == STATUS_BUSY) {
+        spills->refused = true;
+        counter_add(blocks->counters, COUNTER_spills_refused, 1);
+    } else {
+        counter_add(blocks->counters, COUNTER_spills_failed, 1);
+    }
+}
+
+void spill_missed(struct blocks *blocks, uint32_t slot)
+{
+    if (blocks->cold.tiers != NULL && spill_is_wanted(blocks, slot)) {
+        counter_add(blocks->counters, COUNTER_spills_missed, 1);
+    }
+}
+
+bool spill_rest(struct blocks *blocks, uint32_t *cursor)
+{
+    for (; *cursor < blocks->index.slots; ++*cursor) {
+        if (is_ready(blocks, *cursor) && spill_is_wanted(blocks, *cursor) &&
+            start(blocks, *cursor) == SPILL_FULL) {
+            return false;
+        }
+    }
+    return true;
+}

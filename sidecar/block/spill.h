@@ -1,0 +1,54 @@
+/* spill: copies blocks to a lower tier before their turn to leave comes, so that leaving is free.
+ *
+ * Called by block/cold on the server's loop (tick, stored), and by evict (missed). A tier reads the
+ * bytes in the pool, while the block is VALID, held and readable; nothing waits for it. What is
+ * stored is known by its policy_cost(): FETCH. Always: a slot is held from the store to its STORED;
+ * at most SPILL_COUNT_MAX blocks, and SPILL_BYTES_MAX or one block, are on their way.
+ */
+#ifndef CISTERN_SIDECAR_BLOCK_SPILL_H
+#define CISTERN_SIDECAR_BLOCK_SPILL_H
+
+#include "sidecar/tier/tier.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SPILL_COUNT_MAX 256u
+#define SPILL_BYTES_MAX (UINT64_C(64) << 20)
+#define SPILL_LOOK_NS UINT64_C(1000000)
+#define SPILL_AHEAD_MAX 256u /* blocks of a class that are looked at ahead of eviction */
+
+struct blocks;
+
+struct spills {
+    uint32_t count; /* on their way */
+    uint64_t bytes;
+    bool always; /* all that leaves is worth a write, not only what was used again */
+    bool refused; /* the tiers take no more now; until the next STORED, or tick */
+    uint64_t looked_ns; /* when spill_some() last looked */
+    uint64_t not_before_ns; /* a tier still finds what it has */
+};
+
+/* Is the block in this slot on a lower tier? */
+bool spill_is_stored(const struct blocks *blocks, uint32_t slot);
+
+/* Is a copy of this block worth a write, and is there none? */
+bool spill_is_wanted(struct blocks *blocks, uint32_t slot);
+
+/* Start copies of what leaves one class next: its room is needed. */
+void spill_class(struct blocks *blocks, uint32_t class, uint64_t now_ns);
+
+/* Start copies of what leaves next, of classes with little room; looks once in SPILL_LOOK_NS. */
+void spill_some(struct blocks *blocks, uint64_t now_ns);
+
+/* A copy ended; its cookie is the slot. */
+void spill_stored(struct blocks *blocks, const struct tier_done *done);
+
+/* The block in this slot is about to be dropped: count it if it was worth a copy and has none. */
+void spill_missed(struct blocks *blocks, uint32_t slot);
+
+/* For a clean stop: start copies of all that is worth one, from slot `*cursor` on, as far as they
+ * are taken. Returns true when the last slot was seen. */
+bool spill_rest(struct blocks *blocks, uint32_t *cursor);
+
+#endif

@@ -1,0 +1,83 @@
+/* test_policy_plan: least worth first, the older of equals, before all what nobody can reach. */
+#include "sidecar/block/policy_plan.h"
+
+#include "sidecar/block/policy_adaptive.h"
+#include "tests/unit/sidecar/block/policy_world.h"
+
+#define SLOTS 2048u
+
+static uint32_t plan_of(struct policy_world *world, struct policy_plan_step *plan)
+{
+    uint64_t now = world->memory.used >> world->memory.time_shift;
+    return policy_plan_make(&world->policy, (uint32_t)now, plan);
+}
+
+static uint32_t oldest_of(const struct policy_world *world, const struct policy_plan_step *step)
+{
+    return world->policy.adaptive->shelf.ends[step->row][step->column].oldest;
+}
+
+static void test_steps_rise_in_worth_and_start_with_the_oldest(void **state)
+{
+    (void)state;
+    struct policy_world world;
+    struct policy_plan_step plan[POLICY_PLAN_STEPS];
+    /* Too few for it to learn anything; a segment for each, at first. */
+    policy_world_open(&world, POLICY_ADAPTIVE, 64, 32);
+    for (uint32_t slot = 0; slot < 60; slot++) {
+        policy_insert(&world.policy, slot, slot, POLICY_NONE);
+    }
+    uint32_t count = plan_of(&world, plan);
+    assert_in_range(count, 8, POLICY_PLAN_STEPS);
+    assert_int_equal(oldest_of(&world, &plan[0]), 0);
+    for (uint32_t i = 1; i < count; i++) {
+        assert_true(plan[i].worth >= plan[i - 1].worth);
+        assert_true(oldest_of(&world, &plan[i]) > oldest_of(&world, &plan[i - 1]));
+    }
+    arena_close(&world.arena);
+}
+
+static void test_classes_and_costs_are_steps_of_their_own(void **state)
+{
+    (void)state;
+    struct policy_world world;
+    struct policy_plan_step plan[POLICY_PLAN_STEPS];
+    policy_world_open(&world, POLICY_ADAPTIVE, 8, 8);
+    policy_insert(&world.policy, 0, 0, POLICY_NONE);
+    policy_insert(&world.policy, 1, 1, POLICY_NONE);
+    policy_insert(&world.policy, 2, 2, POLICY_MISSING);
+    policy_cost(&world.policy, 1, POLICY_FETCH);
+    assert_int_equal(plan_of(&world, plan), 3);
+    assert_int_equal(oldest_of(&world, &plan[0]), 2);
+    assert_true(plan[0].worth < 0);
+    assert_int_equal(oldest_of(&world, &plan[1]), 1);
+    assert_int_equal(oldest_of(&world, &plan[2]), 0);
+    arena_close(&world.arena);
+}
+
+static void test_depth_raises_the_worth_of_what_is_computed(void **state)
+{
+    (void)state;
+    struct policy_world world;
+    struct policy_plan_step flat[POLICY_PLAN_STEPS];
+    struct policy_plan_step deep[POLICY_PLAN_STEPS];
+    policy_world_open(&world, POLICY_ADAPTIVE, SLOTS, SLOTS);
+    for (uint32_t slot = 0; slot < SLOTS; slot++) {
+        policy_insert(&world.policy, slot, slot, slot == 0 ? POLICY_NONE : slot - 1);
+    }
+    assert_int_equal(plan_of(&world, flat), 1);
+    policy_weigh(&world.memory, (struct policy_weights){.compute = 1, .fetch = 1, .deeper = 100});
+    assert_int_equal(plan_of(&world, deep), 1);
+    assert_true(deep[0].worth > 2 * flat[0].worth);
+    arena_close(&world.arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_steps_rise_in_worth_and_start_with_the_oldest),
+        cmocka_unit_test(test_classes_and_costs_are_steps_of_their_own),
+        cmocka_unit_test(test_depth_raises_the_worth_of_what_is_computed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
