@@ -190,8 +190,9 @@ static int read_flags(
     struct reading *reading, int argc, char *const argv[], bool first, const char **out_path)
 {
     for (int i = 1; i < argc && reading->status == STATUS_OK; i++) {
-        const char *flag = argv[i];
-        assert(flag != NULL);
+        assert(argv[i] != NULL);
+        /* The one option that is mostly wanted off. */
+        const char *flag = strcmp(argv[i], "--no-keeper") == 0 ? "--keeper=no" : argv[i];
         bool *on = find_switch(&reading->config, flag);
         if (on != NULL) {
             *on = true;

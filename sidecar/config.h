@@ -2,8 +2,8 @@
  *
  * Built-in, then file, then CISTERN_* environment, then flag; the table is config.def. Called by
  * main at start: config_load(), then config_resolve() with what the host has, then everybody reads
- * the struct. Always: after config_resolve() no value is "auto", and all relations between values
- * hold.
+ * the struct. Always: after config_resolve() all relations between values hold, and no value is
+ * "auto" but nvme_size and nvme_region, which each directory decides for itself.
  */
 #ifndef CISTERN_SIDECAR_CONFIG_H
 #define CISTERN_SIDECAR_CONFIG_H
@@ -23,13 +23,18 @@
 #define CONFIG_MIN (60000 * CONFIG_MS)
 #define CONFIG_AUTO UINT64_MAX /* a size or time that config_resolve() decides */
 #define CONFIG_PATH_BYTES 108u /* as long as a unix socket's address may be, with its end */
+#define CONFIG_PATHS_BYTES 176u /* of a list of paths, with its end: fits into a line of the file */
 #define CONFIG_USERS_MAX 16u /* their numbers fit into a line of the file */
 #define CONFIG_FILE "/etc/cistern/cistern.conf"
 
 /* Choices: the words of `unit` in config.def, in their order. */
 enum config_huge_pages { CONFIG_HUGE_AUTO, CONFIG_HUGE_YES, CONFIG_HUGE_NO };
 enum config_io { CONFIG_IO_AUTO, CONFIG_IO_URING, CONFIG_IO_EPOLL };
-enum config_policy { CONFIG_POLICY_ARC, CONFIG_POLICY_LRU };
+enum config_policy { CONFIG_POLICY_ADAPTIVE, CONFIG_POLICY_ARC, CONFIG_POLICY_LRU };
+enum config_nvme_io { CONFIG_NVME_AUTO, CONFIG_NVME_URING, CONFIG_NVME_THREADS };
+enum config_nvme_admit { CONFIG_ADMIT_SECOND_USE, CONFIG_ADMIT_ALWAYS };
+/* nvme_codec: enum codec of tier/codec.h */
+enum config_keeper { CONFIG_KEEPER_YES, CONFIG_KEEPER_NO };
 /* log_level: enum log_level of log.h */
 
 struct config_users {
@@ -56,6 +61,7 @@ struct config_source {
 /* How a type of config.def is kept: a size as <name>_bytes, a time as <name>_ns, a choice as the
  * number of its word. */
 #define CONFIG_FIELD_path(name) char name[CONFIG_PATH_BYTES];
+#define CONFIG_FIELD_paths(name) char name[CONFIG_PATHS_BYTES];
 #define CONFIG_FIELD_mode(name) uint32_t name;
 #define CONFIG_FIELD_users(name) struct config_users name;
 #define CONFIG_FIELD_size(name) uint64_t name##_bytes;

@@ -54,7 +54,7 @@ def read(path):
             values = f"octal, up to {most:04o}"
         else:
             values = {"choice": ", ".join(unit.split("|")), "users": "users",
-                      "path": "absolute path"}[kind]
+                      "path": "absolute path", "paths": "absolute paths, separated by colons"}[kind]
         if default == "auto" and kind != "choice":
             values = "auto, or " + values
         rows.append((name, kind, default, values, reload == "true", sentence))
@@ -83,6 +83,7 @@ def man(rows, version):
            ".TP", ".B \\-\\-print\\-config", "Print every value and where it came from, and exit.",
            ".TP", ".B \\-\\-explain",
            "Print what this host offers and what would be chosen, and exit.",
+           ".TP", ".B \\-\\-no\\-keeper", "As \\-\\-keeper=no.",
            ".TP", ".B \\-\\-help\\fR, \\fB\\-\\-version", "Print help or the version, and exit."]
     for name, kind, default, values, reload, sentence in rows:
         flag = roff(name.replace("_", "-"))

@@ -10,6 +10,7 @@
 
 static const char *const kind[] = {
     [CONFIG_VALUE_path] = "PATH",
+    [CONFIG_VALUE_paths] = "PATH:PATH",
     [CONFIG_VALUE_mode] = "OCTAL",
     [CONFIG_VALUE_users] = "USERS",
     [CONFIG_VALUE_size] = "SIZE",
@@ -71,8 +72,12 @@ static void help_option(const struct config_row *row, FILE *out)
     flag[i] = '\0';
     variable[i] = '\0';
     const char *words = row->type == CONFIG_VALUE_choice ? row->unit : kind[row->type];
+    if (row->type == CONFIG_VALUE_paths && row->most == 1) {
+        words = kind[CONFIG_VALUE_path];
+    }
+    const char *built_in = row->built_in[0] == '\0' ? "none" : row->built_in;
     (void)fprintf(out, "  --%s=%s\n      %s\n      default %s; CISTERN_%s%s\n", flag, words,
-        row->sentence, row->built_in, variable, row->reloadable ? "; read again on SIGHUP" : "");
+        row->sentence, built_in, variable, row->reloadable ? "; read again on SIGHUP" : "");
 }
 
 void config_help(FILE *out)
@@ -91,6 +96,8 @@ void config_help(FILE *out)
         "      print every value and where it came from, and exit\n"
         "  --explain\n"
         "      print what this host offers and what would be chosen, and exit\n"
+        "  --no-keeper\n"
+        "      as --keeper=no\n"
         "  --help, --version\n"
         "      print this, or the version, and exit\n"
         "\n"

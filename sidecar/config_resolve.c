@@ -15,6 +15,7 @@
 #define EXTENT_AUTO_MOST ((uint64_t)(256 * CONFIG_MIB))
 #define EXTENT_LEAST ((uint64_t)CONFIG_MIB)
 #define POLL_AUTO_NS UINT64_C(50000)
+#define NVME_REGIONS_LEAST 4u /* one open, one kept free, two to choose from */
 
 static uint64_t least_of(uint64_t a, uint64_t b)
 {
@@ -69,6 +70,30 @@ static void decide(struct config *config, const struct host *host)
     }
 }
 
+/* Relations of the cold tier's values. */
+static int check_nvme(const struct config *config, char *why, size_t why_bytes)
+{
+    uint64_t region = config->nvme_region_bytes;
+    uint64_t size = config->nvme_size_bytes;
+    if (region != CONFIG_AUTO && !power_of_two(region)) {
+        (void)snprintf(why, why_bytes,
+            "nvme_region is not a power of two; write one, such as 64MiB or 256MiB");
+    } else if (region != CONFIG_AUTO && size != CONFIG_AUTO && size / region < NVME_REGIONS_LEAST) {
+        (void)snprintf(why, why_bytes,
+            "nvme_size (%llu MiB) has fewer than %u regions of %llu MiB; make nvme_size larger or "
+            "nvme_region smaller",
+            (unsigned long long)(size >> 20), NVME_REGIONS_LEAST,
+            (unsigned long long)(region >> 20));
+    } else if (config->nvme[0] == '\0' && config->nvme_key_file[0] != '\0') {
+        (void)snprintf(why, why_bytes,
+            "nvme_key_file is set but nvme is empty: nothing would be encrypted; name a directory "
+            "in nvme, or leave nvme_key_file out");
+    } else {
+        return STATUS_OK;
+    }
+    return STATUS_INVALID;
+}
+
 /* All relations between values, in one place. */
 static int check(const struct config *config, char *why, size_t why_bytes)
 {
@@ -105,7 +130,7 @@ static int check(const struct config *config, char *why, size_t why_bytes)
             "worker could be lent one; make pool or grants_share larger",
             (long long)config->grants_share, pool >> 20, slot >> 10);
     } else {
-        return STATUS_OK;
+        return check_nvme(config, why, why_bytes);
     }
     return STATUS_INVALID;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define FIELD_path(name) name
+#define FIELD_paths(name) name
 #define FIELD_mode(name) name
 #define FIELD_users(name) name
 #define FIELD_size(name) name##_bytes

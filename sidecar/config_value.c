@@ -152,6 +152,36 @@ static int read_path(
     return STATUS_OK;
 }
 
+/* Absolute paths with colons between them, as in $PATH; `most` says how many. Empty: none. */
+static int read_paths(
+    const struct config_row *row, const char *text, char *out_value, char *why, size_t bytes)
+{
+    size_t length = strlen(text);
+    int64_t count = 0;
+    if (length >= row->bytes) {
+        (void)snprintf(why, bytes,
+            "the list has %zu bytes; use fewer or shorter paths, %zu at most", length,
+            row->bytes - 1);
+        return STATUS_INVALID;
+    }
+    for (const char *path = text; *text != '\0' && path != NULL; count++) {
+        if (*path != '/') {
+            (void)snprintf(why, bytes, "\"%.64s\" is no absolute path; begin each with /", path);
+            return STATUS_INVALID;
+        }
+        path = strchr(path, ':');
+        path = path == NULL ? NULL : path + 1;
+    }
+    if (count > row->most) {
+        (void)snprintf(
+            why, bytes, "%lld paths; write %lld at most", (long long)count, (long long)row->most);
+        return STATUS_INVALID;
+    }
+    memset(out_value, 0, row->bytes);
+    memcpy(out_value, text, length);
+    return STATUS_OK;
+}
+
 /* Word number `index` of "a|b|c". Returns its length, or 0 if there is none. */
 static size_t word_at(const char *words, uint32_t index, const char **out_word)
 {
@@ -249,6 +279,8 @@ int config_value_read(
     switch (row->type) {
     case CONFIG_VALUE_path:
         return read_path(row, text, out_field, why, why_bytes);
+    case CONFIG_VALUE_paths:
+        return read_paths(row, text, out_field, why, why_bytes);
     case CONFIG_VALUE_mode:
         return read_mode(row, text, out_field, why, why_bytes);
     case CONFIG_VALUE_users:
@@ -287,6 +319,7 @@ void config_value_write(const struct config_row *row, const void *field, char *o
     size_t length = 0;
     switch (row->type) {
     case CONFIG_VALUE_path:
+    case CONFIG_VALUE_paths:
         (void)snprintf(out_text, CONFIG_VALUE_BYTES, "%s", (const char *)field);
         break;
     case CONFIG_VALUE_mode:

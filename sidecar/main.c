@@ -1,8 +1,10 @@
-/* main: cisternd: reads the configuration, builds the server, listens to signals. */
+/* main: cisternd: reads the configuration, lets the keeper start servers (or is one itself), builds
+ * the server, listens to signals. */
 #include "cuda/device_host.h"
 #include "shm/status.h"
 #include "sidecar/config.h"
 #include "sidecar/host.h"
+#include "sidecar/keeper.h"
 #include "sidecar/log.h"
 #include "sidecar/server.h"
 
@@ -16,9 +18,11 @@
 
 #define VERSION "0.1.0"
 
-/* What the signal callback needs. */
+/* What the server and the signal callback need. */
 struct daemon {
     struct server server;
+    struct config
+        config; /* of the start; a server that follows another takes over what may change */
     struct log log;
     struct host host;
     int signals;
@@ -26,16 +30,25 @@ struct daemon {
     char **argv;
 };
 
+/* Read the configuration again. Returns false after a log line. */
+static bool load_again(struct daemon *daemon, struct config *out_config)
+{
+    char why[SERVER_WHY];
+    if (config_load(out_config, daemon->argc, daemon->argv, environ, why, sizeof why) ==
+            STATUS_OK &&
+        config_resolve(out_config, &daemon->host, why, sizeof why) == STATUS_OK) {
+        return true;
+    }
+    log_line(&daemon->log, LOG_ERROR, "main", "configuration not taken over: %s", why);
+    return false;
+}
+
 static void reload(struct daemon *daemon)
 {
     struct config fresh;
-    char why[SERVER_WHY];
-    if (config_load(&fresh, daemon->argc, daemon->argv, environ, why, sizeof why) != STATUS_OK ||
-        config_resolve(&fresh, &daemon->host, why, sizeof why) != STATUS_OK) {
-        log_line(&daemon->log, LOG_ERROR, "main", "configuration not taken over: %s", why);
-        return;
+    if (load_again(daemon, &fresh)) {
+        server_reload(&daemon->server, &fresh);
     }
-    server_reload(&daemon->server, &fresh);
 }
 
 static void signal_came(void *context, uint32_t what)
@@ -83,8 +96,13 @@ static int explain(const struct config *config, const struct host *host)
     (void)printf(
         "shared memory: memfd, so the size of /dev/shm does not matter; a memory limit does\n");
     (void)printf("device: host memory (this version has no other)\n");
+    server_tiers_explain(config, stdout);
     (void)printf("poll: %llu us after the last request, on %u usable CPU(s)\n",
         (unsigned long long)(config->poll_ns / 1000), host->cpus_usable);
+    (void)printf("keeper: %s\n",
+        config->keeper == CONFIG_KEEPER_YES
+            ? "a parent process keeps the memory if the server dies, and starts another"
+            : "none, as asked: if the server dies, what was hot is lost");
     (void)printf("trust: %s map the pool for writing, all others write through staging\n",
         config->trusted_users.all ? "all users" : "the users of trusted_users");
     return status == STATUS_OK ? 0 : 1;
@@ -97,28 +115,51 @@ static int fail(struct log *log, int status, const char *why)
     return 1;
 }
 
-static int serve(struct daemon *daemon, const struct config *config)
+/* A server that follows another one: what its predecessor was told by SIGHUP counts for it too. */
+static void catch_up(struct daemon *daemon)
 {
+    struct config fresh;
+    char needs_restart[SERVER_WHY];
+    if (load_again(daemon, &fresh)) {
+        config_reload(&daemon->config, &fresh, needs_restart, sizeof needs_restart);
+        daemon->log.level = (enum log_level)daemon->config.log_level;
+    }
+}
+
+/* One server, from its start to its end; in a child of the keeper, or with `keep` NULL the whole
+ * program. Returns the exit status. */
+static int serve(void *context, struct keep *keep, bool again)
+{
+    struct daemon *daemon = context;
     char why[SERVER_WHY] = "";
     struct loop_watch *watch = NULL;
     struct server *server = &daemon->server;
+    (void)prctl(PR_SET_NAME, "cisternd", 0, 0, 0);
+    if (again) {
+        catch_up(daemon);
+    }
     daemon->signals = open_signals();
     if (daemon->signals < 0) {
         return fail(&daemon->log, STATUS_IO, strerror(errno));
     }
-    int status = server_open(server, config, &daemon->host, &daemon->log, why, sizeof why);
+    int status =
+        server_open(server, &daemon->config, &daemon->host, &daemon->log, keep, why, sizeof why);
     if (status != STATUS_OK) {
         return fail(&daemon->log, status, why);
     }
     status = loop_watch(server->loop, daemon->signals, LOOP_LEVEL, signal_came, daemon, &watch);
     if (status == STATUS_OK) {
+        status = keep_ready(keep);
+    }
+    if (status == STATUS_OK) {
         server_run(server);
-        loop_unwatch(server->loop, watch);
     } else {
-        log_line(&daemon->log, LOG_ERROR, "main", "%s: signals cannot be watched: %s",
+        log_line(&daemon->log, LOG_ERROR, "main", "%s: signals cannot be watched, or no keeper: %s",
             status_name(status), strerror(errno));
     }
+    loop_unwatch(server->loop, watch);
     server_close(server);
+    keep_close(keep);
     (void)close(daemon->signals);
     log_line(&daemon->log, LOG_INFO, "main", "stopped");
     log_fini(&daemon->log);
@@ -128,35 +169,40 @@ static int serve(struct daemon *daemon, const struct config *config)
 int main(int argc, char **argv)
 {
     static struct daemon daemon; /* the one of this process; too large for a stack */
-    struct config config;
+    struct config *config = &daemon.config;
     char why[SERVER_WHY];
-    (void)prctl(PR_SET_NAME, "cisternd", 0, 0, 0);
+    (void)prctl(PR_SET_NAME, "cistern-keeper", 0, 0, 0);
     daemon.argc = argc;
     daemon.argv = argv;
-    if (config_load(&config, argc, argv, environ, why, sizeof why) != STATUS_OK) {
+    if (config_load(config, argc, argv, environ, why, sizeof why) != STATUS_OK) {
         (void)fprintf(stderr, "cisternd: %s\n", why);
         return 2;
     }
-    if (config.help) {
+    if (config->help) {
         config_help(stdout);
         return 0;
     }
-    if (config.version) {
+    if (config->version) {
         (void)printf("cisternd %s\n", VERSION);
         return 0;
     }
     host_read("", &daemon.host);
-    if (config_resolve(&config, &daemon.host, why, sizeof why) != STATUS_OK) {
+    if (config_resolve(config, &daemon.host, why, sizeof why) != STATUS_OK) {
         (void)fprintf(stderr, "cisternd: %s\n", why);
         return 2;
     }
-    if (config.print_config) {
-        config_print(&config, stdout);
+    if (config->print_config) {
+        config_print(config, stdout);
         return 0;
     }
-    if (config.explain) {
-        return explain(&config, &daemon.host);
+    if (config->explain) {
+        return explain(config, &daemon.host);
     }
-    log_init(&daemon.log, STDERR_FILENO, (enum log_level)config.log_level);
-    return serve(&daemon, &config);
+    log_init(&daemon.log, STDERR_FILENO, (enum log_level)config->log_level);
+    if (config->keeper == CONFIG_KEEPER_NO) {
+        return serve(&daemon, NULL, false);
+    }
+    int status = keeper_run(&daemon.log, serve, &daemon);
+    log_fini(&daemon.log);
+    return status;
 }

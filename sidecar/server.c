@@ -13,18 +13,23 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* What the server keeps of a slot in its own memory, about: policy, ghosts, lists, grants. */
-#define BOOK_BYTES 128u
+/* What the server keeps of a slot in its own memory, about: policy, ghosts, links, grants. */
+#define BOOK_BYTES 320u
 
 static struct blocks_limits limits_of(const struct config *config)
 {
+    static const enum policy_kind kinds[] = {
+        [CONFIG_POLICY_ADAPTIVE] = POLICY_ADAPTIVE,
+        [CONFIG_POLICY_ARC] = POLICY_ARC,
+        [CONFIG_POLICY_LRU] = POLICY_LRU,
+    };
     uint64_t seed = 0;
     (void)getrandom(&seed, sizeof seed, GRND_NONBLOCK);
     struct blocks_limits limits = {
         .pool_bytes = config->pool_bytes,
         .extent_bytes = config->extent_bytes,
         .slot_bytes_min = config->slot_min_bytes,
-        .policy = config->policy == CONFIG_POLICY_LRU ? POLICY_LRU : POLICY_ARC,
+        .policy = kinds[config->policy],
         .quarantine_ns = config->quarantine_ns,
         .claims =
             {
@@ -51,7 +56,7 @@ static int open_pool(struct server *server, char *why, size_t why_bytes)
         .huge_free_bytes = host->huge_free_bytes,
         .shmem_thp = host->shmem_thp,
     };
-    int status = device_host.open(&wish, &server->pool, why, why_bytes);
+    int status = device_host.open(&wish, &server->memory.pool, why, why_bytes);
     if (status == STATUS_OK) {
         log_line(
             server->log, strstr(why, "remedy") != NULL ? LOG_WARN : LOG_INFO, "device", "%s", why);
@@ -59,19 +64,31 @@ static int open_pool(struct server *server, char *why, size_t why_bytes)
     return status;
 }
 
-static int open_index(struct server *server, char *why, size_t why_bytes)
+static uint32_t slots_of(const struct config *config)
 {
-    const struct config *config = &server->config;
-    uint32_t slots = blocks_slots(config->pool_bytes, config->extent_bytes, config->slot_min_bytes);
-    if (slots == 0) {
-        (void)snprintf(why, why_bytes,
-            "pool, extent and slot_min do not fit together; leave extent and slot_min on their "
-            "defaults");
-        return STATUS_INVALID;
-    }
-    uint64_t bytes = layout_index_bytes(slots);
+    return blocks_slots(config->pool_bytes, config->extent_bytes, config->slot_min_bytes);
+}
+
+/* What memory of this configuration looks like. */
+static struct recover_sizes sizes_of(const struct config *config, uint32_t cold_blocks)
+{
+    uint32_t slots = slots_of(config);
+    return (struct recover_sizes){
+        .pool_bytes = config->pool_bytes,
+        .extent_bytes = config->extent_bytes,
+        .slot_min_bytes = config->slot_min_bytes,
+        .index_bytes = layout_index_bytes(slots, cold_blocks),
+        .ledger_bytes = ledger_bytes(slots, config->pool_bytes / config->extent_bytes),
+        .abi = LAYOUT_ABI,
+    };
+}
+
+/* Does what comes beside the pool fit into memory? */
+static int check_memory(const struct server *server, uint64_t bytes, char *why, size_t why_bytes)
+{
+    uint32_t slots = slots_of(&server->config);
     uint64_t free = server->host.memory_bytes;
-    uint64_t pool = server->pool.segment.huge ? 0 : config->pool_bytes;
+    uint64_t pool = server->memory.pool.segment.huge ? 0 : server->config.pool_bytes;
     uint64_t books = (uint64_t)slots * BOOK_BYTES;
     if (free != HOST_UNKNOWN && pool + bytes + books > free) {
         (void)snprintf(why, why_bytes,
@@ -80,23 +97,79 @@ static int open_index(struct server *server, char *why, size_t why_bytes)
             (unsigned long long)(bytes >> 20), (unsigned long long)(books >> 20), slots);
         return STATUS_NO_MEMORY;
     }
-    int status = segment_make("cistern-index", bytes, false, &server->index);
+    return STATUS_OK;
+}
+
+/* The index, and with a keeper the ledger, which is for the next server. */
+static int open_index(struct server *server, char *why, size_t why_bytes)
+{
+    const struct config *config = &server->config;
+    const struct recover_sizes sizes = sizes_of(config, server->tiers.plan.cold_blocks);
+    uint32_t slots = slots_of(config);
+    int status = check_memory(server, sizes.index_bytes, why, why_bytes);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = segment_make("cistern-index", sizes.index_bytes, false, &server->memory.index);
+    if (status == STATUS_OK && server->keep != NULL) {
+        status = segment_make("cistern-ledger", sizes.ledger_bytes, false, &server->memory.ledger);
+    }
     if (status != STATUS_OK) {
         (void)snprintf(why, why_bytes,
             "no memory for an index of %llu MiB (%u slots): %s; raise slot_min or make the pool "
             "smaller",
-            (unsigned long long)(bytes >> 20), slots, strerror(errno));
+            (unsigned long long)(sizes.index_bytes >> 20), slots, strerror(errno));
         return status;
     }
     /* Two servers never share an epoch: a client would take the one for the other. */
     uint64_t epoch = (uint64_t)moment_wall_ns() | 1;
-    layout_index_init(server->index.base, slots, config->pool_bytes, epoch);
-    server->header = server->index.base;
-    struct blocks_limits limits = limits_of(config);
-    status = blocks_open(&server->blocks, &limits, server->index.base, bytes);
-    if (status != STATUS_OK) {
-        (void)snprintf(
-            why, why_bytes, "no memory to keep the books of %u slots; raise slot_min", slots);
+    layout_index_init(server->memory.index.base, slots, server->tiers.plan.cold_blocks,
+        config->pool_bytes, epoch);
+    if (server->keep != NULL) {
+        ledger_init(server->memory.ledger.base, slots, config->pool_bytes / config->extent_bytes);
+    }
+    return STATUS_OK;
+}
+
+/* Fresh memory, which the keeper has before any client hears of it. */
+static int make_memory(struct server *server, char *why, size_t why_bytes)
+{
+    if (slots_of(&server->config) == 0) {
+        (void)snprintf(why, why_bytes,
+            "pool, extent and slot_min do not fit together; leave extent and slot_min on their "
+            "defaults");
+        return STATUS_INVALID;
+    }
+    int status = open_pool(server, why, why_bytes);
+    if (status == STATUS_OK) {
+        status = open_index(server, why, why_bytes);
+    }
+    if (status == STATUS_OK) {
+        struct recover_sizes sizes = sizes_of(&server->config, server->tiers.plan.cold_blocks);
+        sizes.huge = server->memory.pool.segment.huge;
+        sizes.node = server->memory.pool.node;
+        status = recover_hold(server->keep, &server->memory, &sizes);
+        if (status != STATUS_OK) {
+            (void)snprintf(why, why_bytes, "the keeper does not answer");
+        }
+    }
+    return status;
+}
+
+static int open_blocks(struct server *server, char *why, size_t why_bytes)
+{
+    const struct recover_memory *memory = &server->memory;
+    struct blocks_limits limits = limits_of(&server->config);
+    limits.ledger = memory->ledger.base;
+    limits.ledger_bytes = memory->ledger.bytes;
+    limits.fetches_max = server->tiers.plan.directory_count > 0 ? FETCH_READS_MOST : 0;
+    server->header = memory->index.base;
+    int status = blocks_open(&server->blocks, &limits, memory->index.base, memory->index.bytes);
+    if (status == STATUS_NO_MEMORY) {
+        (void)snprintf(why, why_bytes, "no memory to keep the books of %u slots; raise slot_min",
+            slots_of(&server->config));
+    } else if (status != STATUS_OK) {
+        (void)snprintf(why, why_bytes, "the index does not fit the configuration");
     }
     return status;
 }
@@ -114,22 +187,25 @@ static void describe(void *context, char *out_text, size_t text_bytes)
 {
     const struct server *server = context;
     char pool[128];
-    device_host.describe(&server->pool, pool, sizeof pool);
-    (void)snprintf(out_text, text_bytes,
+    device_host.describe(&server->memory.pool, pool, sizeof pool);
+    int length = snprintf(out_text, text_bytes,
         "pid %d\nuptime_s %llu\npool_bytes %llu\nextent_bytes %llu\nslot_min_bytes %llu\nslots %u\n"
         "policy %s\nloop %s\npoll_us %llu\npool %s\n",
         (int)getpid(), (unsigned long long)((moment_ns() - server->started_ns) / 1000000000u),
         (unsigned long long)server->config.pool_bytes,
         (unsigned long long)server->config.extent_bytes,
         (unsigned long long)server->config.slot_min_bytes, server->blocks.index.slots,
-        server->config.policy == CONFIG_POLICY_LRU ? "lru" : "arc", loop_name(server->loop),
+        server->blocks.policies[0].ops->name, loop_name(server->loop),
         (unsigned long long)(server->config.poll_ns / 1000), pool);
+    if (length > 0 && (size_t)length < text_bytes) {
+        server_tiers_describe(server, out_text + length, text_bytes - (size_t)length);
+    }
 }
 
 static int open_door(struct server *server, char *why, size_t why_bytes)
 {
-    server->index_readonly = segment_open_readonly(&server->index);
-    server->pool_readonly = segment_open_readonly(&server->pool.segment);
+    server->index_readonly = segment_open_readonly(&server->memory.index);
+    server->pool_readonly = segment_open_readonly(&server->memory.pool.segment);
     if (server->index_readonly < 0 || server->pool_readonly < 0) {
         (void)snprintf(why, why_bytes,
             "cannot open shared memory for reading: %s; /proc must be mounted", strerror(errno));
@@ -141,47 +217,90 @@ static int open_door(struct server *server, char *why, size_t why_bytes)
     server->door.gifts = (struct welcome_gifts){
         .index_readonly = server->index_readonly,
         .pool_readonly = server->pool_readonly,
-        .pool_writable = server->pool.segment.fd,
-        .index_bytes = server->index.bytes,
-        .pool_bytes = server->pool.segment.bytes,
+        .pool_writable = server->memory.pool.segment.fd,
+        .index_bytes = server->memory.index.bytes,
+        .pool_bytes = server->memory.pool.segment.bytes,
         .epoch = shared64_load_relaxed(&server->header->epoch),
     };
     return door_open(
         &server->door, server->config.socket, server->config.socket_mode, why, why_bytes);
 }
 
+static int open_sessions(struct server *server, char *why, size_t why_bytes)
+{
+    struct session_table *table = &server->sessions;
+    int status = session_open_table(table, &server->blocks, server->loop, server->log,
+        &server->config, server->memory.pool.segment.base);
+    if (status != STATUS_OK) {
+        (void)snprintf(why, why_bytes, "no memory to keep the books of sessions; raise slot_min");
+        return status;
+    }
+    table->now_ns = moment_ns();
+    table->keep = server->keep;
+    table->registry.keep = server->keep;
+    return STATUS_OK;
+}
+
+/* All parts but the door; `warm`: over the memory of the server before. */
+static int open_parts(struct server *server, bool warm, char *why, size_t why_bytes)
+{
+    int status;
+    if (warm) {
+        const struct recover_sizes sizes =
+            sizes_of(&server->config, server->tiers.plan.cold_blocks);
+        status = recover_map(server->keep, &sizes, &server->memory, why, why_bytes);
+    } else {
+        status = make_memory(server, why, why_bytes);
+    }
+    if (status == STATUS_OK) {
+        status = open_blocks(server, why, why_bytes);
+    }
+    if (status == STATUS_OK) {
+        status = open_loop(server, why, why_bytes);
+    }
+    if (status == STATUS_OK) {
+        status = open_sessions(server, why, why_bytes);
+    }
+    if (status == STATUS_OK && warm) {
+        status = recover_take(&server->sessions, server->started_ns, why, why_bytes);
+    }
+    return status;
+}
+
 int server_open(struct server *out_server, const struct config *config, const struct host *host,
-    struct log *log, char *why, size_t why_bytes)
+    struct log *log, struct keep *keep, char *why, size_t why_bytes)
 {
     struct server *server = out_server;
     *server = (struct server){
         .config = *config,
         .host = *host,
         .log = log,
-        .pool = DEVICE_POOL_NONE,
-        .index = SEGMENT_NONE,
+        .keep = keep,
+        .memory = {.pool = DEVICE_POOL_NONE, .index = SEGMENT_NONE, .ledger = SEGMENT_NONE},
         .index_readonly = -1,
         .pool_readonly = -1,
         .started_ns = moment_ns(),
         .door = {.socket = -1, .lock = -1},
     };
-    int status = open_pool(server, why, why_bytes);
-    if (status == STATUS_OK) {
-        status = open_index(server, why, why_bytes);
+    bool warm = recover_can(keep);
+    int status = server_tiers_plan(config, &server->tiers.plan, why, why_bytes);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = warm ? open_parts(server, true, why, why_bytes) : STATUS_MISS;
+    if (warm && status != STATUS_OK) {
+        log_line(log, LOG_ERROR, "server", "%s: %s; starting with an empty cache",
+            status_name(status), why);
+        server_close(server);
+    }
+    if (status != STATUS_OK) {
+        recover_renounce(keep);
+        status = open_parts(server, false, why, why_bytes);
     }
     if (status == STATUS_OK) {
-        status = open_loop(server, why, why_bytes);
+        status = server_tiers_open(server, why, why_bytes);
     }
     if (status == STATUS_OK) {
-        status = session_open_table(&server->sessions, &server->blocks, server->loop, log,
-            &server->config, server->pool.segment.base);
-        if (status != STATUS_OK) {
-            (void)snprintf(
-                why, why_bytes, "no memory to keep the books of sessions; raise slot_min");
-        }
-    }
-    if (status == STATUS_OK) {
-        server->sessions.now_ns = moment_ns();
         status = open_door(server, why, why_bytes);
     }
     if (status != STATUS_OK) {
@@ -194,8 +313,7 @@ int server_open(struct server *out_server, const struct config *config, const st
         server->config.socket, (unsigned long long)(server->config.pool_bytes >> 20),
         (unsigned long long)(server->config.extent_bytes >> 20), server->blocks.index.slots,
         (unsigned long long)(server->config.slot_min_bytes >> 10),
-        server->config.policy == CONFIG_POLICY_LRU ? "lru" : "arc",
-        (unsigned long long)(server->config.poll_ns / 1000));
+        server->blocks.policies[0].ops->name, (unsigned long long)(server->config.poll_ns / 1000));
     return STATUS_OK;
 }
 
@@ -225,16 +343,20 @@ void server_close(struct server *server)
     if (server->door.lock >= 0) {
         door_close(&server->door);
     }
+    server_tiers_close(server);
     if (server->sessions.places != NULL) {
+        /* The keeper ends with us, or forgets all of it at once (recover_renounce()). */
+        server->sessions.keep = NULL;
         session_close_table(&server->sessions);
     }
     loop_close(server->loop);
     server->loop = NULL;
     blocks_close(&server->blocks);
-    segment_close(&server->index);
     server->header = NULL;
-    if (server->pool.device != NULL) {
-        device_host.close(&server->pool);
+    segment_close(&server->memory.index);
+    segment_close(&server->memory.ledger);
+    if (server->memory.pool.device != NULL) {
+        device_host.close(&server->memory.pool);
     }
     for (int i = 0; i < 2; i++) {
         int *fd = i == 0 ? &server->index_readonly : &server->pool_readonly;

@@ -1,6 +1,7 @@
 /* server: owns the parts of one sidecar, in the order in which they need each other.
  *
- *   device pool ─▶ index ─▶ blocks ─▶ loop ─▶ sessions ─▶ door
+ *   memory (pool, index, ledger: fresh, or of the server before)
+ *     └─▶ blocks ─▶ loop ─▶ sessions ─▶ tiers ─▶ door
  *
  * Called by main. One thread, one loop: it polls the lanes while requests come, then sleeps until a
  * bell, the door, a process or a deadline wakes it. Nothing is global: two may live in one process.
@@ -14,6 +15,8 @@
 #include "sidecar/host.h"
 #include "sidecar/log.h"
 #include "sidecar/loop.h"
+#include "sidecar/recover.h"
+#include "sidecar/server_tiers.h"
 #include "sidecar/session/door.h"
 #include "sidecar/session/session.h"
 
@@ -27,12 +30,13 @@ struct server {
     struct config config; /* its own; changed by server_reload() */
     struct host host;
     struct log *log;
-    struct device_pool pool;
-    struct segment index;
+    struct keep *keep; /* NULL: no keeper; the caller's */
+    struct recover_memory memory;
     struct index_header *header;
     struct blocks blocks;
     struct loop *loop;
     struct session_table sessions;
+    struct server_tiers tiers;
     struct door door;
     int index_readonly;
     int pool_readonly;
@@ -47,9 +51,11 @@ struct server {
 };
 
 /* Build everything; `config` is resolved. `out_server` stays where it is. What was chosen, and why,
- * goes to the log. Returns 0 or a status, and then `why` says what is wrong and the remedy. */
+ * goes to the log. `keep` (NULL: none) holds the memory for the next server, and that of the one
+ * before, which is taken over if it fits. Returns 0 or a status, and then `why` says what is wrong
+ * and the remedy. */
 int server_open(struct server *out_server, const struct config *config, const struct host *host,
-    struct log *log, char *why, size_t why_bytes);
+    struct log *log, struct keep *keep, char *why, size_t why_bytes);
 
 /* Serve until server_stop(). */
 void server_run(struct server *server);

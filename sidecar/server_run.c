@@ -2,7 +2,8 @@
  *
  * Called by main through server_run(). While requests come the lanes are looked at all the time and
  * the loop every LOOK_NS; `poll` after the last one the server says that it sleeps, looks at all
- * lanes once more, and lets the loop wait (shm/README.md, ordering 2).
+ * lanes once more, and lets the loop wait (shm/README.md, ordering 2). The lower tiers are looked
+ * at in every turn, and their descriptors end a sleep.
  */
 #include "shm/bell.h"
 #include "shm/counter.h"
@@ -31,7 +32,12 @@ static bool tick(struct server *server)
     uint64_t resting = quarantine_tick(&server->blocks, table->now_ns);
     server->deadline_ns = claims < resting ? claims : resting;
     (void)touch_drain(table);
+    touch_pass(table);
+    /* Copies before evictions: what is being copied is not dropped just now. */
+    uint64_t cold = server_tiers_tick(server);
+    server->deadline_ns = server->deadline_ns < cold ? server->deadline_ns : cold;
     bool more = evict_tick(&server->blocks, &sweep);
+    uses_tick(&server->blocks);
     door_tick(&server->door);
     /* Late waits were answered just now, and a sleep may follow. */
     dispatch_wake(table);
@@ -93,9 +99,9 @@ static bool turn(struct server *server)
     if (dispatch_turn(table) > 0) {
         server->last_work_ns = table->now_ns;
     }
-    bool more = false;
+    bool more = server_tiers_turn(server);
     if (table->now_ns - server->last_tick_ns > TICK_NS || table->now_ns >= server->deadline_ns) {
-        more = tick(server);
+        more = tick(server) || more;
     }
     if (table->now_ns - server->last_look_ns > LOOK_NS) {
         server->last_look_ns = table->now_ns;

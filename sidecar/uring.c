@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/uio.h>
 
 #define ENTRIES 256u
 #define ANSWERS 8192u /* more than a server has watches; beyond it the kernel keeps a backlog */
@@ -137,6 +138,94 @@ bool uring_cancel(struct uring *uring, void *tag)
      * turn. If it fails the entry stays queued and goes with the next one. */
     (void)io_uring_submit(&uring->ring);
     return true;
+}
+
+int uring_register_file(struct uring *uring, int fd)
+{
+    return io_uring_register_files(&uring->ring, &fd, 1) == 0 ? STATUS_OK : STATUS_UNSUPPORTED;
+}
+
+int uring_reserve_buffers(struct uring *uring, uint32_t count)
+{
+    return io_uring_register_buffers_sparse(&uring->ring, count) == 0 ? STATUS_OK
+                                                                      : STATUS_UNSUPPORTED;
+}
+
+int uring_register_buffer(struct uring *uring, uint32_t index, const void *data, size_t bytes,
+    char *why, size_t why_bytes)
+{
+    union { /* the kernel writes there if a transfer asks it to, else it only reads */
+        const void *given;
+        void *taken;
+    } address = {.given = data};
+    struct iovec memory = {.iov_base = address.taken, .iov_len = bytes};
+    __u64 tag = 0;
+    int result = io_uring_register_buffers_update_tag(&uring->ring, index, &memory, &tag, 1);
+    if (result == 1) {
+        return STATUS_OK;
+    }
+    if (result == -ENOMEM) {
+        (void)snprintf(why, why_bytes,
+            "the memlock limit does not allow to pin %zu MiB more; remedy: ulimit -l unlimited, "
+            "LimitMEMLOCK=infinity in the unit, or CAP_IPC_LOCK",
+            bytes >> 20);
+        return STATUS_LIMIT;
+    }
+    (void)snprintf(why, why_bytes, "%s; remedy: Linux 5.19 or later, and memory of a memfd",
+        result < 0 ? strerror(-result) : "the kernel took no buffer");
+    return STATUS_UNSUPPORTED;
+}
+
+bool uring_transfer(struct uring *uring, const struct uring_transfer *transfer, void *tag)
+{
+    assert(tag != NULL);
+    struct io_uring_sqe *entry = take_entry(uring);
+    if (entry == NULL) {
+        return false;
+    }
+    int fd = transfer->fixed_file ? 0 : transfer->fd;
+    bool fixed = transfer->buffer >= 0;
+    int code = transfer->write ? (fixed ? IORING_OP_WRITE_FIXED : IORING_OP_WRITE)
+                               : (fixed ? IORING_OP_READ_FIXED : IORING_OP_READ);
+    io_uring_prep_rw(code, entry, fd, transfer->data, transfer->bytes, transfer->offset);
+    if (fixed) {
+        entry->buf_index = (uint16_t)transfer->buffer;
+    }
+    if (transfer->through) {
+        entry->rw_flags = RWF_DSYNC;
+    }
+    entry->ioprio = transfer->priority;
+    io_uring_sqe_set_flags(entry, transfer->fixed_file ? IOSQE_FIXED_FILE : 0);
+    io_uring_sqe_set_data(entry, tag);
+    return true;
+}
+
+bool uring_sync(struct uring *uring, int fd, bool fixed_file, void *tag)
+{
+    struct io_uring_sqe *entry = take_entry(uring);
+    if (entry == NULL) {
+        return false;
+    }
+    io_uring_prep_fsync(entry, fixed_file ? 0 : fd, IORING_FSYNC_DATASYNC);
+    io_uring_sqe_set_flags(entry, fixed_file ? IOSQE_FIXED_FILE : 0);
+    io_uring_sqe_set_data(entry, tag);
+    return true;
+}
+
+bool uring_read_event(struct uring *uring, int fd, uint64_t *out_value, void *tag)
+{
+    struct io_uring_sqe *entry = take_entry(uring);
+    if (entry == NULL) {
+        return false;
+    }
+    io_uring_prep_read(entry, fd, out_value, sizeof *out_value, 0);
+    io_uring_sqe_set_data(entry, tag);
+    return true;
+}
+
+void uring_submit(struct uring *uring)
+{
+    (void)io_uring_submit(&uring->ring);
 }
 
 int uring_wait(struct uring *uring, int64_t timeout_ns)

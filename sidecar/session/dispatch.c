@@ -21,6 +21,14 @@ static void see_seats(struct session *session)
     }
 }
 
+/* Is there room for so many replies beside those that the seat's batches will still send? */
+static bool has_room(struct session *session, uint32_t index, uint32_t replies)
+{
+    const struct fetch_batches *batches = &session->table->blocks->fetches.batches;
+    uint32_t wanted = replies + fetch_batch_owed(batches, session_place(session), index);
+    return ring_room(&session->seats[index].replies, wanted) >= wanted;
+}
+
 /* Returns how many requests were handled; `*broken` if the client's tail runs wild. */
 static uint32_t serve_seat(
     struct session *session, uint32_t index, uint64_t *copy_bytes, bool *broken)
@@ -38,9 +46,10 @@ static uint32_t serve_seat(
         }
         struct request request;
         ring_copy(&seat->requests, &request);
-        /* A client that does not read its replies is not served until it does. */
+        /* A client that does not read its replies is not served until it does. What its batches
+         * will answer later has its room, too. */
         uint32_t replies = handle_replies(&request);
-        if (ring_room(&seat->replies, replies) < replies) {
+        if (!has_room(session, index, replies)) {
             seat->requests.head--;
             seat->held = replies;
             break;
@@ -100,9 +109,10 @@ void dispatch_wake(struct session_table *table)
 }
 
 /* A client that does not read its replies shall not keep the server awake either. */
-static bool is_held(struct session_seat *seat)
+static bool is_held(struct session *session, uint32_t index)
 {
-    return seat->held > 0 && ring_room(&seat->replies, seat->held) < seat->held;
+    uint32_t held = session->seats[index].held;
+    return held > 0 && !has_room(session, index, held);
 }
 
 bool dispatch_pending(struct session_table *table)
@@ -115,7 +125,7 @@ bool dispatch_pending(struct session_table *table)
         see_seats(session);
         for (uint32_t seat = 0; seat < session->seats_used; seat++) {
             struct session_seat *at = &session->seats[seat];
-            if (ring_look(&at->requests) != RING_EMPTY && !is_held(at)) {
+            if (ring_look(&at->requests) != RING_EMPTY && !is_held(session, seat)) {
                 return true;
             }
         }

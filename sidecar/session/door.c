@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define ACCEPTS_A_TURN 16u
+#define WORDS_UNREAD 16u /* messages of a dead process that are looked through for its goodbye */
 
 static void count_refusal(struct session_table *table)
 {
@@ -26,16 +27,22 @@ static struct door *door_of(const struct session *session)
     return session->table->door;
 }
 
-/* What an attached client wrote to its socket: nothing but a goodbye is expected there.
- * Returns 0 for a goodbye, STATUS_BUSY for nothing, STATUS_NO_SERVER for a hang-up, else
- * STATUS_MALFORMED. */
-static int hear(const struct session *session)
+/* What an attached client wrote to its socket: a goodbye, of this session or of a former one, and
+ * nothing else, is expected there. Returns 0 for one of them, STATUS_BUSY for nothing,
+ * STATUS_NO_SERVER for a hang-up, else STATUS_MALFORMED. */
+static int hear(const struct session *session, struct hello *out_hello)
 {
     struct hello hello = {0};
     uint32_t fds = 0;
     int status = hello_receive(session->socket, &hello, sizeof hello, NULL, 0, &fds);
-    bool goodbye = hello.magic == HELLO_MAGIC && hello.kind == HELLO_GOODBYE;
-    return status == STATUS_OK && !goodbye ? STATUS_MALFORMED : status;
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (hello.magic != HELLO_MAGIC || (hello.kind != HELLO_GOODBYE && hello.kind != HELLO_FORMER)) {
+        return STATUS_MALFORMED;
+    }
+    *out_hello = hello;
+    return STATUS_OK;
 }
 
 /* The process behind a session ended. It may have said goodbye just before, unread so far. */
@@ -43,14 +50,23 @@ static void process_ended(void *context, uint32_t what)
 {
     (void)what;
     struct session *session = context;
-    session_end(session, session->state == SESSION_ATTACHED && hear(session) == STATUS_OK);
+    struct hello hello = {0};
+    for (uint32_t i = 0; i < WORDS_UNREAD && session->state == SESSION_ATTACHED; i++) {
+        if (hello.kind == HELLO_GOODBYE || hear(session, &hello) != STATUS_OK) {
+            break;
+        }
+    }
+    session_end(session, hello.kind == HELLO_GOODBYE);
 }
 
 static void hear_attached(struct session *session)
 {
-    int status = hear(session);
-    if (status == STATUS_OK) {
+    struct hello hello;
+    int status = hear(session, &hello);
+    if (status == STATUS_OK && hello.kind == HELLO_GOODBYE) {
         session_end(session, true);
+    } else if (status == STATUS_OK) {
+        (void)session_give_up(session, hello.former, hello.former_epoch);
     } else if (status == STATUS_NO_SERVER) {
         session_revoke(session, "it hung up");
     } else if (status != STATUS_BUSY) {
@@ -80,6 +96,10 @@ static int watch_attached(struct session *session)
 static void attach(struct session *session, const struct hello *hello)
 {
     struct session_table *table = session->table;
+    if (hello->former != 0) {
+        /* Before its quotas are set: what the old lane was promised is free again. */
+        (void)session_give_up(session, hello->former, hello->former_epoch);
+    }
     if (welcome_attach(session, hello, &door_of(session)->gifts, watch_attached) != STATUS_OK) {
         session_end(session, true);
         return;
@@ -231,11 +251,31 @@ static bool clear_path(const char *path)
     return true;
 }
 
-int door_open(struct door *door, const char *path, uint32_t mode, char *why, size_t why_bytes)
+/* Take the lock of the server before us, and its socket if the path still leads to one: a server
+ * that failed on its way up took the path away. Returns true if the socket is there. */
+static bool inherit(struct door *door)
 {
-    door->socket = -1;
-    (void)snprintf(door->path, sizeof door->path, "%s", path);
-    int status = lock_path(door, why, why_bytes);
+    struct stat file;
+    struct keep *keep = door->table->keep;
+    struct keep_item *item = keep == NULL ? NULL : keep_table_find(&keep->held, KEEP_DOOR, 0);
+    if (item == NULL || item->fd_count != 2 || item->bytes != sizeof door->path ||
+        memcmp(item->blob, door->path, sizeof door->path) != 0) {
+        return false;
+    }
+    door->lock = item->fds[1];
+    item->fds[1] = -1;
+    if (lstat(door->path, &file) != 0 || !S_ISSOCK(file.st_mode)) {
+        return false;
+    }
+    door->socket = item->fds[0];
+    item->fds[0] = -1;
+    return true;
+}
+
+static int listen_at(struct door *door, uint32_t mode, char *why, size_t why_bytes)
+{
+    const char *path = door->path;
+    int status = door->lock >= 0 ? STATUS_OK : lock_path(door, why, why_bytes);
     if (status != STATUS_OK) {
         return status;
     }
@@ -244,7 +284,6 @@ int door_open(struct door *door, const char *path, uint32_t mode, char *why, siz
     if (!clear_path(path)) {
         (void)snprintf(
             why, why_bytes, "%s is there already and is no socket; choose another --socket", path);
-        door_close(door);
         return STATUS_IO;
     }
     door->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -253,13 +292,43 @@ int door_open(struct door *door, const char *path, uint32_t mode, char *why, siz
                     ? -1
                     : bind(door->socket, (const struct sockaddr *)&address, sizeof address);
     (void)umask(before);
-    if (bound != 0 || chmod(path, mode) != 0 || listen(door->socket, SOMAXCONN) != 0 ||
-        loop_watch(door->table->loop, door->socket, LOOP_LEVEL, somebody_knocks, door,
-            &door->watch) != STATUS_OK) {
+    if (bound != 0 || chmod(path, mode) != 0 || listen(door->socket, SOMAXCONN) != 0) {
         (void)snprintf(why, why_bytes, "cannot listen on %s: %s; choose another --socket", path,
             strerror(errno));
-        door_close(door);
         return STATUS_IO;
+    }
+    return STATUS_OK;
+}
+
+/* Hold the socket for a successor, and hear who knocks. */
+static int attend(struct door *door, char *why, size_t why_bytes)
+{
+    const int fds[] = {door->socket, door->lock};
+    int status = keep_hold(door->table->keep, KEEP_DOOR, 0, door->path, sizeof door->path, fds, 2);
+    if (status == STATUS_OK) {
+        status = loop_watch(
+            door->table->loop, door->socket, LOOP_LEVEL, somebody_knocks, door, &door->watch);
+    }
+    if (status != STATUS_OK) {
+        (void)snprintf(
+            why, why_bytes, "cannot watch the socket %s: %s", door->path, strerror(errno));
+    }
+    return status;
+}
+
+int door_open(struct door *door, const char *path, uint32_t mode, char *why, size_t why_bytes)
+{
+    door->socket = -1;
+    door->lock = -1;
+    memset(door->path, 0, sizeof door->path);
+    (void)snprintf(door->path, sizeof door->path, "%s", path);
+    int status = inherit(door) ? STATUS_OK : listen_at(door, mode, why, why_bytes);
+    if (status == STATUS_OK) {
+        status = attend(door, why, why_bytes);
+    }
+    if (status != STATUS_OK) {
+        door_close(door);
+        return status;
     }
     door->table->door = door;
     return STATUS_OK;

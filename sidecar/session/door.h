@@ -24,8 +24,10 @@ struct door {
     char path[CONFIG_PATH_BYTES];
 };
 
-/* Listen. `door` is filled and stays where it is; table, gifts, describe and context are set by the
- * caller before. Returns 0, or STATUS_IO and `why` with the remedy. */
+/* Listen; or go on listening, if the keeper holds the socket and the lock of a server that died:
+ * who knocked meanwhile still waits there. `door` is filled and stays where it is; table, gifts,
+ * describe and context are set by the caller before. Returns 0, or STATUS_IO and `why` with the
+ * remedy. */
 int door_open(struct door *door, const char *path, uint32_t mode, char *why, size_t why_bytes);
 
 /* End connections that never said hello; now and then. */

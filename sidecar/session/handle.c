@@ -5,6 +5,8 @@
 #include "shm/status.h"
 #include "sidecar/block/admit.h"
 #include "sidecar/block/claim.h"
+#include "sidecar/block/fetch.h"
+#include "sidecar/session/gather.h"
 #include "sidecar/session/lend.h"
 #include "sidecar/session/reply.h"
 
@@ -14,6 +16,9 @@
 
 uint32_t handle_replies(const struct request *request)
 {
+    if (request->type == REQUEST_FETCH) {
+        return 2; /* a part that is there already, and the end of the batch */
+    }
     if (request->type != REQUEST_GRANT) {
         return 1;
     }
@@ -68,7 +73,9 @@ static void settle_claim(struct session *session, const struct request *request,
     struct claim_answers answers = reply_answers(table);
     uint16_t space = (uint16_t)session->space;
     if (hot) {
+        struct fetch_means means = reply_means(table);
         claim_done(claims, &request->key, space, &answers);
+        fetch_hot(table->blocks, &request->key, space, &means);
     } else {
         (void)claim_release(
             claims, &request->key, space, session_place(session), table->now_ns, &answers);
@@ -105,6 +112,9 @@ static void handle_commit(struct session *session, const struct request *request
         const struct key *parent = (request->flags & REQUEST_PARENT) != 0 ? &request->parent : NULL;
         status =
             admit_block(session->table->blocks, slot, generation, &content, parent, &duplicate);
+    }
+    if (status == STATUS_OK) {
+        uses_note(&session->table->blocks->uses, (uint32_t)request->key.word[3]);
     }
     settle_claim(session, request, status == STATUS_OK);
 }
@@ -150,6 +160,7 @@ static void handle_wait(struct session *session, uint32_t seat, const struct req
 void handle_request(struct session *session, uint32_t seat, const struct request *request)
 {
     struct reply fence = {.type = REPLY_FENCE, .cookie = request->cookie, .flags = REPLY_LAST};
+    const char *wrong;
     switch (request->type) {
     case REQUEST_GRANT:
         handle_grant(session, seat, request);
@@ -173,7 +184,14 @@ void handle_request(struct session *session, uint32_t seat, const struct request
     case REQUEST_WAIT:
         handle_wait(session, seat, request);
         break;
+    case REQUEST_FETCH:
+        wrong = gather_request(session, seat, request);
+        if (wrong != NULL) {
+            bad(session, wrong);
+        }
+        break;
     case REQUEST_CANCEL:
+        gather_cancel(session, seat, request->cookie);
         (void)claim_cancel(
             &session->table->blocks->claims, session_place(session), seat, request->cookie);
         break;

@@ -44,6 +44,7 @@ int lend_slot(struct session *session, uint32_t wanted, struct reply *reply)
     int status = take_slot(session, SLOT_RESERVED, wanted, &reply->slot, &reply->generation);
     if (status == STATUS_OK) {
         grant_lend(&table->grants, &session->lent, session->number, reply->slot);
+        ledger_lend(&table->blocks->ledger, reply->slot, session->number);
         reply->offset = pool_offset(&table->blocks->pool, reply->slot);
     }
     return status;

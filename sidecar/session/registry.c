@@ -95,6 +95,16 @@ int registry_take(struct registry *registry, const struct space *space, uint64_t
                 REGISTRY_SPACES);
             return STATUS_LIMIT;
         }
+        struct registry_record record = {.space = *space, .group = group};
+        if (entry->number != 0) {
+            /* First, so that a successor never finds the name twice. */
+            keep_drop(registry->keep, KEEP_SPACE, entry->number);
+        }
+        int status = keep_hold(registry->keep, KEEP_SPACE, number, &record, sizeof record, NULL, 0);
+        if (status != STATUS_OK) {
+            (void)snprintf(out_why, why_bytes, "the sidecar's keeper does not answer; try again");
+            return status;
+        }
         *entry = (struct registry_entry){.space = *space, .group = group, .number = number};
     }
     entry->sessions++;
@@ -102,13 +112,44 @@ int registry_take(struct registry *registry, const struct space *space, uint64_t
     return STATUS_OK;
 }
 
-void registry_drop(struct registry *registry, uint32_t number)
+int registry_adopt(struct registry *registry, uint32_t number, const struct registry_record *record)
+{
+    if (number == 0 || number > REGISTRY_NUMBER_MAX || space_check(&record->space) != NULL ||
+        is_known(registry, number) || find(registry, &record->space, record->group) != NULL ||
+        registry->count == REGISTRY_SPACES) {
+        return STATUS_MALFORMED;
+    }
+    registry->entries[registry->count++] =
+        (struct registry_entry){.space = record->space, .group = record->group, .number = number};
+    /* New numbers go on behind the old ones. */
+    registry->last_number = number > registry->last_number ? number : registry->last_number;
+    return STATUS_OK;
+}
+
+static struct registry_entry *by_number(struct registry *registry, uint32_t number)
 {
     for (uint32_t i = 0; i < registry->count; i++) {
         if (registry->entries[i].number == number) {
-            assert(registry->entries[i].sessions > 0);
-            registry->entries[i].sessions--;
-            return;
+            return &registry->entries[i];
         }
+    }
+    return NULL;
+}
+
+bool registry_join(struct registry *registry, uint32_t number)
+{
+    struct registry_entry *entry = by_number(registry, number);
+    if (entry != NULL) {
+        entry->sessions++;
+    }
+    return entry != NULL;
+}
+
+void registry_drop(struct registry *registry, uint32_t number)
+{
+    struct registry_entry *entry = by_number(registry, number);
+    if (entry != NULL) {
+        assert(entry->sessions > 0);
+        entry->sessions--;
     }
 }

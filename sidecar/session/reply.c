@@ -57,6 +57,61 @@ struct claim_answers reply_answers(struct session_table *table)
     return (struct claim_answers){.answer = answer, .context = table};
 }
 
+/* A full event ring is no reason to lose the answer: it is tried again. */
+static bool fetch_done(void *context, const struct fetch_ask *ask, int status, uint32_t hot)
+{
+    const struct session_table *table = context;
+    struct session *session = table->places[ask->session];
+    if (session == NULL || session->state != SESSION_ATTACHED) {
+        return true;
+    }
+    struct reply reply = {
+        .type = REPLY_FETCH,
+        .status = status,
+        .cookie = ask->cookie,
+        .slot = hot,
+        .flags = REPLY_LAST,
+    };
+    if (!ask->event) {
+        reply_send(session, ask->seat, &reply);
+        return true;
+    }
+    if (ring_room(&session->events, 1) == 0) {
+        return false;
+    }
+    send_event(session, &reply);
+    return true;
+}
+
+static void fetch_part(void *context, const struct fetch_ask *ask, const struct fetch_part *part)
+{
+    const struct session_table *table = context;
+    struct session *session = table->places[ask->session];
+    if (session == NULL || session->state != SESSION_ATTACHED) {
+        return;
+    }
+    struct reply reply = {
+        .type = REPLY_PART,
+        .cookie = ask->cookie,
+        .slot = part->slot,
+        .bytes = part->bytes,
+        .generation = part->generation,
+        .offset = part->offset,
+        .number = part->number,
+    };
+    reply_send(session, ask->seat, &reply);
+}
+
+struct fetch_means reply_means(struct session_table *table)
+{
+    return (struct fetch_means){
+        .sweep = session_sweeper(table),
+        .answers = {.done = fetch_done, .part = fetch_part, .context = table},
+        .claims = reply_answers(table),
+        .now_ns = table->now_ns,
+    };
+}
+
 /* One byte makes the client's socket readable. A full socket is readable already. */
 static void signal_events(struct session *session)
 {

@@ -24,6 +24,8 @@ int session_open_table(struct session_table *out_table, struct blocks *blocks, s
         .log = log,
         .config = config,
         .pool_base = pool_base,
+        .touch_period = 1,
+        .read_on = {.first = POOL_NONE},
         .places = calloc(SESSION_PLACES, sizeof *table.places),
         .active = calloc(SESSION_PLACES, sizeof *table.active),
     };
@@ -64,6 +66,7 @@ struct session *session_new(struct session_table *table, int socket, uint32_t ui
     do {
         table->serial++;
     } while (table->serial == 0 || table->places[table->serial % SESSION_PLACES] != NULL);
+    ledger_session(&table->blocks->ledger, table->serial);
     *session = (struct session){
         .table = table,
         .number = table->serial,
@@ -97,7 +100,8 @@ uint32_t session_count_of(const struct session_table *table, uint32_t uid)
     for (uint32_t i = 0; i < table->active_count; i++) {
         const struct session *session = table->places[table->active[i]];
         bool has_lane = session->state == SESSION_ATTACHED || session->state == SESSION_REVOKED;
-        count += has_lane && session->uid == uid ? 1 : 0;
+        /* A worker that came back has two for a while, by no fault of its own. */
+        count += has_lane && !session->adopted && session->uid == uid ? 1 : 0;
     }
     return count;
 }
@@ -127,6 +131,7 @@ static void drop_claims(struct session *session)
     struct session_table *table = session->table;
     struct claim_answers answers = reply_answers(table);
     claim_drop(&table->blocks->claims, session_place(session), table->now_ns, &answers);
+    fetch_drop(table->blocks, session_place(session));
 }
 
 void session_revoke(struct session *session, const char *why)
@@ -209,6 +214,13 @@ void session_end(struct session *session, bool clean)
             counter_add(table->blocks->counters, how, 1);
         }
         table->attached--;
+        table->adopted -= session->adopted ? 1 : 0;
+        if (table->adopted == 0) {
+            session_adopted_gone(table);
+        }
+        if (session->held) {
+            keep_drop(table->keep, KEEP_SESSION, session->number);
+        }
         counter_set(table->blocks->counters, COUNTER_sessions_now, table->attached);
         log_line(table->log, LOG_INFO, "session", "session %u (pid %d, uid %u) %s", session->number,
             session->pid, session->uid, clean ? "left" : "ended with its process");

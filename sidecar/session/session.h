@@ -13,10 +13,13 @@
 #include "shm/lane.h"
 #include "shm/ring.h"
 #include "shm/segment.h"
+#include "sidecar/block/adopt.h"
 #include "sidecar/block/blocks.h"
 #include "sidecar/config.h"
+#include "sidecar/keep.h"
 #include "sidecar/log.h"
 #include "sidecar/loop.h"
+#include "sidecar/session/gather.h"
 #include "sidecar/session/grant.h"
 #include "sidecar/session/registry.h"
 #include "sidecar/session/staging.h"
@@ -28,6 +31,7 @@ struct door;
 
 #define SESSION_INDEX_BITS 13u /* of a session number; the rest counts up */
 #define SESSION_PLACES (1u << SESSION_INDEX_BITS)
+#define SESSION_TOUCHED 4096u /* blocks whose repeated touches are noticed */
 #define SESSION_GREETINGS 64u /* connections that have not said hello yet */
 
 enum session_state { SESSION_GREETING, SESSION_ATTACHED, SESSION_REVOKED };
@@ -40,6 +44,7 @@ struct session_seat {
     uint32_t touch_head;
     uint32_t held; /* replies that its next request needs room for, while there is none; else 0 */
     bool replied; /* since the last look whether its thread sleeps */
+    struct gather gather;
 };
 
 struct session {
@@ -75,7 +80,26 @@ struct session {
     struct staging staging; /* isolated clients */
     uint32_t grants_max;
     uint64_t promised_bytes; /* what its pins may hold */
+    uint64_t epoch; /* of its attach */
+    bool held; /* the keeper knows it */
+    bool adopted; /* it attached to a server that died */
 };
+
+/* What a successor must know of a session, beside the lane's client part, its server part and the
+ * pidfd: its blob in the keeper. */
+struct session_record {
+    uint64_t block_bytes;
+    uint64_t promised_bytes;
+    uint64_t epoch;
+    uint32_t uid;
+    int32_t pid;
+    uint32_t space;
+    uint32_t seats;
+    uint32_t pins;
+    uint32_t late_writes;
+};
+
+#define SESSION_FDS 3u /* lane's client part, its server part, pidfd */
 
 /* All sessions of one server. Borrows all that it points to. */
 struct session_table {
@@ -83,6 +107,7 @@ struct session_table {
     struct loop *loop;
     struct log *log;
     const struct config *config;
+    struct keep *keep; /* who holds lanes for a successor; NULL: nobody */
     struct door *door; /* where sessions come in; set by it */
     struct grants grants;
     struct registry registry;
@@ -92,7 +117,11 @@ struct session_table {
     uint32_t serial;
     uint32_t greetings;
     uint32_t attached; /* sessions with a lane */
+    uint32_t adopted; /* those of them that attached to a server that died */
+    struct adopt_chain read_on; /* slots that only they may still read; free when all are gone */
     uint64_t promised_bytes; /* sum of all pin quotas */
+    uint64_t touched[SESSION_TOUCHED]; /* the last period and slot of each place (touch.c) */
+    uint32_t touch_period; /* from 1 */
     uint64_t now_ns; /* of this turn */
     void *pool_base; /* the pool as this process maps it */
 };
@@ -117,7 +146,7 @@ static inline uint32_t session_place(const struct session *session)
     return session->number % SESSION_PLACES;
 }
 
-/* How many sessions of this user have, or had and did not give back, a lane? */
+/* How many sessions of this user attached here, and did not give their lane back? */
 uint32_t session_count_of(const struct session_table *table, uint32_t uid);
 
 /* Stop serving a client that broke the rules or hung up; `why` goes to the log. What it was lent
@@ -127,6 +156,22 @@ void session_revoke(struct session *session, const char *why);
 /* The end: all that was lent comes home, pins vanish, memory and descriptors are given back.
  * `clean` says that the client itself declared it. */
 void session_end(struct session *session, bool clean);
+
+/* Give the session to the keeper, before its client learns of it. Returns as keep_hold(). */
+int session_hold(struct session *session);
+
+/* A session of the server before this one, with the descriptors that were held (taken over in any
+ * case): revoked from the start, swept until its process is dead or gives it up. `number` is its
+ * old one. Returns 0, or a status: without it the blocks cannot be taken over. */
+int session_adopt(struct session_table *table, uint32_t number, const struct session_record *record,
+    int fds[SESSION_FDS]);
+
+/* The last adopted session is gone: what only they could read comes home. By session_end(). */
+void session_adopted_gone(struct session_table *table);
+
+/* The process behind `session` says that it has given an adopted one up. Returns false if that is
+ * not one of its own. */
+bool session_give_up(struct session *session, uint32_t former, uint64_t former_epoch);
 
 /* evict_sweep, `context` being the table: turn PIN_VICTIM into PIN_PINNED for what any lane pins.
  * Returns wild records. */

@@ -1,11 +1,29 @@
-/* touch: from the lanes' touch logs to the eviction policy. */
+/* touch: from the lanes' touch logs to the eviction policy, and to what is held for the client. */
 #include "sidecar/session/touch.h"
 
 #include "shm/counter.h"
 #include "sidecar/block/admit.h"
 
-static uint32_t drain_seat(struct blocks *blocks, struct session_seat *seat)
+/* Was this block touched already since the last touch_pass()? Readers of one hot prefix name the
+ * same blocks thousands of times in that time; to the policy that is one use. A collision says no,
+ * and costs a touch more. */
+static bool is_repeated(struct session_table *table, uint32_t slot)
 {
+    uint64_t *recent = &table->touched[slot % SESSION_TOUCHED];
+    uint64_t word = (uint64_t)table->touch_period << 32 | slot;
+    bool repeated = *recent == word;
+    *recent = word;
+    return repeated;
+}
+
+void touch_pass(struct session_table *table)
+{
+    table->touch_period++;
+}
+
+static uint32_t drain_seat(struct session_table *table, uint32_t session, struct session_seat *seat)
+{
+    struct blocks *blocks = table->blocks;
     /* Acquire: the entries below the tail are there; partner: lane_touch_publish(). */
     uint32_t tail = shared32_load_acquire(&seat->lane.client->touch_tail);
     uint32_t count = tail - seat->touch_head;
@@ -15,7 +33,11 @@ static uint32_t drain_seat(struct blocks *blocks, struct session_seat *seat)
     for (uint32_t i = tail - count; i != tail; i++) {
         uint32_t slot = shared32_load_relaxed(&seat->lane.touches[i & (LANE_TOUCHES - 1)]);
         if (slot < blocks->index.slots) {
-            admit_touch(blocks, slot);
+            if (!is_repeated(table, slot)) {
+                admit_touch(blocks, slot);
+            }
+            /* Pinned before it was touched: what was fetched for it need not be held any more. */
+            hold_touched(&blocks->holds, slot, session);
         }
     }
     seat->touch_head = tail;
@@ -31,7 +53,7 @@ uint32_t touch_drain(struct session_table *table)
             continue;
         }
         for (uint32_t seat = 0; seat < session->seats_used; seat++) {
-            count += drain_seat(table->blocks, &session->seats[seat]);
+            count += drain_seat(table, session_place(session), &session->seats[seat]);
         }
     }
     if (count > 0) {

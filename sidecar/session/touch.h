@@ -11,4 +11,8 @@
 /* Read all logs; bounded by their size. Returns how many touches there were. */
 uint32_t touch_drain(struct session_table *table);
 
+/* A tick is over: further touches of the same blocks are uses of their own again. Until then they
+ * are one use (README, decision 12). */
+void touch_pass(struct session_table *table);
+
 #endif

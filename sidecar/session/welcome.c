@@ -73,9 +73,10 @@ static int check_limits(struct draft *draft)
     const struct session_table *table = draft->session->table;
     const struct config *config = table->config;
     uint32_t uid = draft->session->uid;
-    if (table->attached >= (uint64_t)config->sessions) {
+    uint32_t attached = table->attached - table->adopted;
+    if (attached >= (uint64_t)config->sessions) {
         (void)snprintf(draft->why, sizeof draft->why,
-            "%u workers are attached; raise 'sessions' of the sidecar", table->attached);
+            "%u workers are attached; raise 'sessions' of the sidecar", attached);
         return STATUS_LIMIT;
     }
     uint32_t own = session_count_of(table, uid);
@@ -115,6 +116,7 @@ static int choose_space(struct draft *draft)
         pool_class_drop(&table->blocks->pool, session->size_class);
     } else {
         session->space = entry->number;
+        cold_space(table->blocks, entry->number, &entry->space, group);
         session->isolated = !trusted || (hello->flags & HELLO_ISOLATED) != 0;
         session->late_writes = (hello->flags & HELLO_LATE_WRITES) != 0;
         session->block_bytes = hello->space.block_bytes;
@@ -212,6 +214,25 @@ static int watch_process(struct draft *draft)
     return STATUS_OK;
 }
 
+/* The successor must know of the lane before the client can pin through it. */
+static int hold(struct draft *draft)
+{
+    struct session *session = draft->session;
+    const struct session_table *table = session->table;
+    uint64_t slot_bytes = pool_slot_bytes(&table->blocks->pool, session->size_class);
+    session->epoch = draft->gifts->epoch;
+    int status = keep_hold(
+        table->keep, KEEP_CLASS, session->size_class, &slot_bytes, sizeof slot_bytes, NULL, 0);
+    if (status == STATUS_OK) {
+        status = session_hold(session);
+    }
+    if (status != STATUS_OK) {
+        (void)snprintf(
+            draft->why, sizeof draft->why, "the sidecar's keeper does not answer; try again");
+    }
+    return status;
+}
+
 static int send_welcome(struct draft *draft)
 {
     struct session *session = draft->session;
@@ -280,6 +301,7 @@ int welcome_attach(struct session *session, const struct hello *hello,
         status = status == STATUS_OK ? watch_process(&draft) : status;
         status = status == STATUS_OK ? open_lane(&draft) : status;
         status = status == STATUS_OK ? watch(session) : status;
+        status = status == STATUS_OK ? hold(&draft) : status;
         status = status == STATUS_OK ? send_welcome(&draft) : status;
     }
     _Atomic uint64_t *counters = session->table->blocks->counters;

@@ -3,6 +3,7 @@
 
 #include "shm/status.h"
 #include "sidecar/config.h"
+#include "sidecar/tier/codec.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -92,7 +93,7 @@ static void built_in_values_stand_when_nothing_is_said(void **state)
     assert_true(config_users_has(&config->allow_users, 0));
     assert_true(config_users_has(&config->trusted_users, (uint32_t)geteuid()));
     assert_false(config_users_has(&config->trusted_users, (uint32_t)geteuid() + 1));
-    assert_int_equal(config->policy, CONFIG_POLICY_ARC);
+    assert_int_equal(config->policy, CONFIG_POLICY_ADAPTIVE);
 }
 
 static void a_flag_wins_over_the_environment_and_that_over_the_file(void **state)
@@ -148,6 +149,12 @@ static void a_mistake_in_the_file_is_refused_with_its_line(void **state)
         {"socket_mode = 01777\n", ":1:", "0777"},
         {"socket = cistern.sock\n", ":1:", "begin it with /"},
         {"policy = fifo\n", ":1:", "arc|lru"},
+        {"nvme = /mnt/a:mnt/b\n", ":1:", "\"mnt/b\" is no absolute path"},
+        {"nvme = /mnt/a:\n", ":1:", "begin each with /"},
+        {"nvme = /1:/2:/3:/4:/5:/6:/7:/8:/9\n", ":1:", "8 at most"},
+        {"nvme_key_file = /etc/a:/etc/b\n", ":1:", "1 at most"},
+        {"nvme_codec = gzip\n", ":1:", "raw|zstd"},
+        {"nvme_size = 1MiB\n", ":1:", "64MiB to"},
         {"allow_users = self,no-such-user-here\n", ":1:", "no user"},
         {"allow_users = self root\n", ":1:", "comma"},
         {"allow_users = self,\n", ":1:", "no user"},
@@ -207,6 +214,21 @@ static void help_works_though_the_file_is_broken(void **state)
     assert_true(fixture->config.help && !fixture->config.explain);
 }
 
+static void paths_are_a_list_with_colons_and_may_be_none(void **state)
+{
+    struct fixture *fixture = *state;
+    write_file(fixture, "nvme = /mnt/a:/mnt/b\nnvme_codec=int8\nnvme_admit=always\n");
+    assert_int_equal(load(fixture, NULL, NULL, NULL), STATUS_OK);
+    assert_string_equal(fixture->config.nvme, "/mnt/a:/mnt/b");
+    assert_int_equal(fixture->config.nvme_codec, CODEC_INT8);
+    assert_int_equal(fixture->config.nvme_admit, CONFIG_ADMIT_ALWAYS);
+    assert_int_equal(load(fixture, "--nvme=", NULL, NULL), STATUS_OK);
+    assert_string_equal(fixture->config.nvme, "");
+    char flag[256];
+    (void)snprintf(flag, sizeof flag, "--nvme=/%0*d", (int)CONFIG_PATHS_BYTES, 0);
+    expect_refusal(fixture, load(fixture, flag, NULL, NULL), "flag", "shorter paths");
+}
+
 static void dashes_and_underscores_name_the_same_flag(void **state)
 {
     struct fixture *fixture = *state;
@@ -220,7 +242,8 @@ static void what_is_printed_reads_back_as_the_same_values(void **state)
     struct fixture *fixture = *state;
     write_file(fixture, "allow_users = 1,2,3,4294967294,5,6,7,8,9,10,11,12,13,14,15,16\npool=3MiB\n"
                         "socket=/tmp/a-rather-long-name-of-a-socket-in-a-folder/cistern.sock\n"
-                        "socket_mode=7\nclaim=1500ms\nnuma_node=3\nquarantine=0\n");
+                        "socket_mode=7\nclaim=1500ms\nnuma_node=3\nquarantine=0\n"
+                        "nvme=/mnt/one:/mnt/two\nnvme_size=3GiB\nnvme_key_file=/etc/key\n");
     assert_int_equal(load(fixture, "--poll=20us", "--explain", NULL), STATUS_OK);
     struct config first = fixture->config;
     FILE *file = fopen(fixture->file, "we");
@@ -245,7 +268,7 @@ static void help_names_every_option_with_its_variable(void **state)
     assert_int_equal(fclose(file), 0);
     assert_non_null(strstr(text, "--grants-share=NUMBER"));
     assert_non_null(strstr(text, "CISTERN_SOCKET_MODE"));
-    assert_non_null(strstr(text, "--policy=arc|lru"));
+    assert_non_null(strstr(text, "--policy=adaptive|arc|lru"));
     free(text);
 }
 
@@ -264,6 +287,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             a_mistake_in_a_flag_or_variable_names_it, set_up, tear_down),
         cmocka_unit_test_setup_teardown(help_works_though_the_file_is_broken, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            paths_are_a_list_with_colons_and_may_be_none, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             dashes_and_underscores_name_the_same_flag, set_up, tear_down),
         cmocka_unit_test_setup_teardown(

@@ -111,6 +111,9 @@ static void values_that_do_not_fit_together_are_refused_and_change_nothing(void 
         {"--pool=1048577B", NULL, "pool = 1MiB"},
         {"--pool=64TiB", "--slot-min=4KiB", "slot_min larger"},
         {"--pool=1MiB", "--slot-min=128KiB", "grants_share larger"},
+        {"--nvme=/tmp", "--nvme-region=48MiB", "nvme_region is not a power of two"},
+        {"--nvme-size=1GiB", "--nvme-region=512MiB", "fewer than 4 regions"},
+        {"--nvme-key-file=/etc/key", NULL, "nvme is empty"},
     };
     for (size_t i = 0; i < CHECK_COUNT(cases); i++) {
         char why[WHY];

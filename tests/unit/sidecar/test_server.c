@@ -60,7 +60,7 @@ static struct config make_config(int number)
 static int open_server(struct server *server, const struct config *config, char *why)
 {
     why[0] = '\0';
-    return server_open(server, config, &host, &quiet, why, SERVER_WHY);
+    return server_open(server, config, &host, &quiet, NULL, why, SERVER_WHY);
 }
 
 static uint32_t count_fds(void)
@@ -131,8 +131,8 @@ static void a_close_raises_the_epoch_and_takes_the_path_away(void **state)
     assert_int_equal(open_server(&server, &config, why), STATUS_OK);
     uint64_t epoch = shared64_load_relaxed(&server.header->epoch);
     assert_int_equal(epoch, server.door.gifts.epoch);
-    assert_int_equal(
-        segment_map(segment_open_readonly(&server.index), server.index.bytes, false, &seen),
+    assert_int_equal(segment_map(segment_open_readonly(&server.memory.index),
+                         server.memory.index.bytes, false, &seen),
         STATUS_OK);
     assert_int_equal(access(config.socket, F_OK), 0);
     server_close(&server);

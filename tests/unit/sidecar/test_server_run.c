@@ -50,7 +50,7 @@ static void *serve(void *context)
     struct stage *on = context;
     char why[SERVER_WHY] = "";
     struct loop_watch *watch = NULL;
-    on->status = server_open(&on->server, &on->config, &on->host, &on->log, why, sizeof why);
+    on->status = server_open(&on->server, &on->config, &on->host, &on->log, NULL, why, sizeof why);
     if (on->status == STATUS_OK) {
         on->status =
             loop_watch(on->server.loop, on->stop, LOOP_LEVEL, told_to_stop, &on->server, &watch);

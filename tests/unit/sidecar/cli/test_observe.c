@@ -35,11 +35,11 @@ static int setup(void **state)
     (void)state;
     (void)snprintf(folder, sizeof folder, "/tmp/cistern-observe-XXXXXX");
     if (mkdtemp(folder) == NULL ||
-        segment_make("index", layout_index_bytes(SLOTS), false, &segment) != STATUS_OK) {
+        segment_make("index", layout_index_bytes(SLOTS, 0), false, &segment) != STATUS_OK) {
         return -1;
     }
     (void)snprintf(path, sizeof path, "%s/s", folder);
-    layout_index_init(segment.base, SLOTS, 4096 * SLOTS, 5);
+    layout_index_init(segment.base, SLOTS, 0, 4096 * SLOTS, 5);
     return 0;
 }
 

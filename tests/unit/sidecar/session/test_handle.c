@@ -267,7 +267,7 @@ static void a_spent_slot_is_not_lent_any_more(void **state)
 static void unknown_types_are_counted_and_answered_by_nothing(void **state)
 {
     (void)state;
-    static const uint32_t types[] = {REQUEST_NONE, REQUEST_FENCE + 1, 1000, UINT32_MAX};
+    static const uint32_t types[] = {REQUEST_NONE, REQUEST_FETCH + 1, 1000, UINT32_MAX};
     struct reply reply;
     for (uint32_t i = 0; i < CHECK_COUNT(types); i++) {
         struct request request;

@@ -24,10 +24,10 @@ static void open_blocks(struct world *world, uint32_t extents)
             .seed = 1},
     };
     uint32_t slots = extents * WORLD_PER;
-    uint64_t bytes = layout_index_bytes(slots);
+    uint64_t bytes = layout_index_bytes(slots, 0);
     assert_int_equal(segment_make("world-index", bytes, false, &world->index), STATUS_OK);
     assert_int_equal(segment_make("world-pool", limits.pool_bytes, false, &world->pool), STATUS_OK);
-    layout_index_init(world->index.base, slots, limits.pool_bytes, 7);
+    layout_index_init(world->index.base, slots, 0, limits.pool_bytes, 7);
     assert_int_equal(blocks_open(&world->blocks, &limits, world->index.base, bytes), STATUS_OK);
 }
 
