@@ -18,7 +18,7 @@ static struct core_wait *find(struct cistern *handle, uint64_t number)
     return NULL;
 }
 
-int answer_expect(struct cistern *handle, uint64_t cookie, uint32_t attach, uint64_t *out_number)
+int answer_expect(struct cistern *handle, const struct core_wait *asked, uint64_t *out_number)
 {
     if (handle->waits == NULL) {
         handle->waits = calloc(CORE_WAITS_MAX, sizeof *handle->waits);
@@ -31,14 +31,17 @@ int answer_expect(struct cistern *handle, uint64_t cookie, uint32_t attach, uint
         return why_failed(STATUS_LIMIT,
             "%u asynchronous waits are under way: call cistern_drain() first", CORE_WAITS_MAX);
     }
-    *wait = (struct core_wait){
-        .cookie = cookie,
-        .number = ++handle->wait_number,
-        .attach = attach,
-        .status = STATUS_PENDING,
-    };
+    *wait = *asked;
+    wait->number = ++handle->wait_number;
+    if (wait->status == STATUS_PENDING &&
+        (handle->current == NULL || handle->current->id != wait->attach)) {
+        wait->status = STATUS_NO_SERVER; /* lost since the call came in */
+    }
     handle->wait_count++;
-    *out_number = wait->number;
+    if (wait->status != STATUS_PENDING) {
+        answer_nudge(handle, true);
+    }
+    *out_number = wait->status == STATUS_PENDING ? wait->number : 0;
     return STATUS_OK;
 }
 
@@ -56,29 +59,34 @@ void answer_forget(struct cistern *handle, uint64_t number)
     }
 }
 
-void answer_ready(struct cistern *handle, uint64_t number, int32_t status)
-{
-    struct core_wait *wait = find(handle, number);
-    if (wait != NULL) {
-        wait->status = status;
-        answer_nudge(handle, true);
-    }
-}
-
 /* Foreign: a caller is told only what cistern_wait() may say. */
-static int32_t checked(int32_t status)
+static int32_t waited(int32_t status)
 {
     return status == STATUS_OK || status == STATUS_MINE || status < 0 ? status : STATUS_MISS;
+}
+
+/* The same for cistern_fetch(), which counts from the start of the caller's keys. */
+static int32_t fetched(const struct core_wait *wait, const struct reply *reply, uint32_t *out_hot)
+{
+    uint32_t come = reply->slot <= wait->asked ? reply->slot : 0; /* foreign: else it is no count */
+    *out_hot = reply->status < 0 ? 0 : wait->hot + come;
+    if (reply->status < 0) {
+        return reply->status;
+    }
+    return *out_hot > 0 ? STATUS_OK : STATUS_MISS;
 }
 
 bool answer_take(struct cistern *handle, uint32_t attach, const struct reply *reply,
     struct cistern_event *out_event)
 {
     struct core_wait *wait = reply->cookie == 0 ? NULL : find(handle, reply->cookie);
-    if (reply->type != REPLY_WAIT || wait == NULL || wait->attach != attach) {
+    if (wait == NULL || wait->attach != attach || wait->status != STATUS_PENDING ||
+        reply->type != (wait->asked == 0 ? REPLY_WAIT : REPLY_FETCH)) {
         return false;
     }
-    *out_event = (struct cistern_event){.cookie = wait->cookie, .status = checked(reply->status)};
+    *out_event = (struct cistern_event){.cookie = wait->cookie};
+    out_event->status =
+        wait->asked == 0 ? waited(reply->status) : fetched(wait, reply, &out_event->hot);
     settle(handle, wait);
     return true;
 }
@@ -92,6 +100,7 @@ bool answer_take_ready(struct cistern *handle, struct cistern_event *out_event)
         struct core_wait *wait = &handle->waits[i];
         if (wait->number != 0 && wait->status != STATUS_PENDING) {
             *out_event = (struct cistern_event){.cookie = wait->cookie, .status = wait->status};
+            out_event->hot = wait->status == STATUS_OK ? wait->hot : 0;
             settle(handle, wait);
             return true;
         }

@@ -1,22 +1,21 @@
-/* answer: the asynchronous waits of a handle, and what came of them.
+/* answer: the asynchronous waits and fetches of a handle, and what came of them.
  *
- * Filled by libclient/claim, emptied by libclient/drain, answered with NO_SERVER by
- * libclient/reattach when the sidecar that was asked is gone. Every call here is under the
- * handle's lock.
+ * Filled by libclient/claim and libclient/fetch, emptied by libclient/drain, answered with
+ * NO_SERVER by libclient/reattach when the sidecar that was asked is gone. Every call here is under
+ * the handle's lock.
  */
 #ifndef CISTERN_LIBCLIENT_ANSWER_H
 #define CISTERN_LIBCLIENT_ANSWER_H
 
 #include "libclient/core.h"
 
-/* Note a wait of the caller's `cookie`. Returns 0, STATUS_LIMIT or STATUS_NO_MEMORY. */
-int answer_expect(struct cistern *handle, uint64_t cookie, uint32_t attach, uint64_t *out_number);
+/* Note a wait: `asked` says all but its number; its status is the answer if that is known already.
+ * Sets the number to ask with, or 0 if the answer waits for cistern_drain(): it is known, or the
+ * sidecar that would be asked is gone. Returns 0, STATUS_LIMIT or STATUS_NO_MEMORY. */
+int answer_expect(struct cistern *handle, const struct core_wait *asked, uint64_t *out_number);
 
-/* The wait `number` never went out, or its answer was taken. */
+/* The wait `number` never went out. */
 void answer_forget(struct cistern *handle, uint64_t number);
-
-/* The answer of a wait is known here: it waits for cistern_drain(). */
-void answer_ready(struct cistern *handle, uint64_t number, int32_t status);
 
 /* An event of an attachment's ring. Returns false if nobody waits for it. */
 bool answer_take(struct cistern *handle, uint32_t attach, const struct reply *reply,

@@ -47,6 +47,22 @@ static const char *welcome_fault(
     return NULL;
 }
 
+/* A mapping that is known stays its caller's until the attachment stands. */
+static int map_pool(struct attach *attach, struct greet_gift *gift, const struct mapping *known)
+{
+    uint64_t bytes = gift->welcome.pool_bytes;
+    int fd = gift->fds[HELLO_FD_POOL];
+    if (mapping_is(known, fd, bytes, !attach->isolated)) {
+        return STATUS_OK;
+    }
+    gift->fds[HELLO_FD_POOL] = -1; /* mapping_open() closes it */
+    int status = mapping_open(fd, bytes, !attach->isolated, &attach->mapping);
+    return status == STATUS_OK
+               ? STATUS_OK
+               : why_failed(status, "the sidecar's pool cannot be mapped: %s",
+                     status == STATUS_MALFORMED ? "wrong size, or not sealed" : strerror(errno));
+}
+
 static int map_segments(struct attach *attach, struct greet_gift *gift)
 {
     const struct welcome *welcome = &gift->welcome;
@@ -58,10 +74,9 @@ static int map_segments(struct attach *attach, struct greet_gift *gift)
         {HELLO_FD_INDEX, welcome->index_bytes, false},
         {HELLO_FD_LANE_CLIENT, welcome->lane_client_bytes, true},
         {HELLO_FD_LANE_SERVER, welcome->lane_server_bytes, false},
-        {HELLO_FD_POOL, welcome->pool_bytes, !attach->isolated},
         {HELLO_FD_STAGING, welcome->staging_bytes, true},
     };
-    uint32_t count = attach->isolated ? 5 : 4;
+    uint32_t count = attach->isolated ? 4 : 3;
     for (uint32_t i = 0; i < count; i++) {
         enum hello_fd at = rows[i].fd;
         int fd = gift->fds[at];
@@ -117,14 +132,18 @@ static int open_lanes(struct attach *attach, uint32_t grants)
     return STATUS_OK;
 }
 
-static int fill(struct attach *attach, struct greet_gift *gift)
+static int fill(struct attach *attach, struct greet_gift *gift, const struct mapping *known)
 {
     const struct welcome *welcome = &gift->welcome;
     attach->isolated = (welcome->flags & WELCOME_ISOLATED) != 0;
     attach->space = (uint16_t)welcome->space;
+    attach->session = welcome->session;
     attach->epoch = welcome->epoch;
     attach->shape = (struct lane_shape){.seats = welcome->seats, .pins = welcome->pins};
     int status = map_segments(attach, gift);
+    if (status == STATUS_OK) {
+        status = map_pool(attach, gift, known);
+    }
     if (status != STATUS_OK) {
         return status;
     }
@@ -133,7 +152,8 @@ static int fill(struct attach *attach, struct greet_gift *gift)
     if (status != STATUS_OK) {
         return why_failed(status, "the sidecar's index has another layout than the library");
     }
-    const struct segment *pool = &attach->segments[HELLO_FD_POOL];
+    const struct segment *pool =
+        attach->mapping != NULL ? &attach->mapping->segment : &known->segment;
     const struct segment *target = attach->isolated ? &attach->segments[HELLO_FD_STAGING] : pool;
     attach->pool = pool->base;
     attach->pool_bytes = pool->bytes;
@@ -150,8 +170,8 @@ static int fill(struct attach *attach, struct greet_gift *gift)
     return status == STATUS_OK ? STATUS_OK : why_failed(status, "no memory for the handle's seats");
 }
 
-int attach_open(
-    const struct hello *hello, struct greet_gift *gift, uint32_t id, struct attach **out_attach)
+int attach_open(const struct hello *hello, struct greet_gift *gift, uint32_t id,
+    struct mapping *known, struct attach **out_attach)
 {
     assert(id != 0);
     int status = STATUS_OK;
@@ -172,10 +192,13 @@ int attach_open(
     for (uint32_t i = 0; i < HELLO_FD_MAX; i++) {
         attach->segments[i] = SEGMENT_NONE;
     }
-    status = fill(attach, gift);
+    status = fill(attach, gift, known);
     if (status != STATUS_OK) {
         attach_close(&attach, false);
         goto refuse;
+    }
+    if (attach->mapping == NULL) {
+        attach->mapping = known;
     }
     *out_attach = attach;
 refuse:
@@ -229,6 +252,7 @@ void attach_close(struct attach **attach_pointer, bool forked)
             segment_close(&attach->segments[i]);
         }
     }
+    mapping_drop(&attach->mapping);
     if (attach->bell >= 0) {
         (void)close(attach->bell);
     }

@@ -11,12 +11,15 @@
 
 #include "libclient/book.h"
 #include "libclient/greet.h"
+#include "libclient/mapping.h"
 #include "shm/lane.h"
 #include "shm/pin.h"
 #include "shm/segment.h"
 
 #include <stdbool.h>
 #include <stdint.h>
+
+struct call_parts;
 
 /* One seat of an attachment, in private memory. Written by the thread that has the seat; it
  * survives that thread, because the shared rings go on where it left them. */
@@ -33,6 +36,7 @@ struct attach_lane {
     uint64_t awaited; /* the request whose answer is waited for; 0: none */
     bool answered;
     struct reply answer;
+    struct call_parts *parts; /* of the batch that is waited for, in its call's frame; or NULL */
     uint64_t fence; /* the last fence that was answered */
     uint32_t rung; /* the sleep of the server that this seat rang into last */
     struct book grants;
@@ -45,6 +49,7 @@ struct attach {
     const char *pool;
     uint64_t pool_bytes;
     uint32_t id; /* of this handle, from 1 */
+    uint32_t session; /* the sidecar's number for it */
     uint16_t space;
     bool isolated;
     char *grant_base; /* what grants point into: the pool, or private staging */
@@ -56,7 +61,8 @@ struct attach {
     int bell;
     struct lane_client_header *client;
     struct lane_server_header *server;
-    struct segment segments[HELLO_FD_MAX]; /* by enum hello_fd; the bell's holds nothing */
+    struct segment segments[HELLO_FD_MAX]; /* by enum hello_fd; the bell's and the pool's: none */
+    struct mapping *mapping; /* of the pool */
 
     /* Under the handle's lock. */
     struct ring_reader events;
@@ -65,9 +71,11 @@ struct attach {
 };
 
 /* Check a welcome against what was asked, and map what it brought. Takes the gift over in any case.
+ * If the pool is that of `known` (NULL: none), that mapping is used, and a user of it that the
+ * caller added before is the attachment's then.
  * Returns 0, STATUS_MALFORMED, STATUS_VERSION, STATUS_IO or STATUS_NO_MEMORY. */
-int attach_open(
-    const struct hello *hello, struct greet_gift *gift, uint32_t id, struct attach **out_attach);
+int attach_open(const struct hello *hello, struct greet_gift *gift, uint32_t id,
+    struct mapping *known, struct attach **out_attach);
 
 /* Is nothing of an attachment in use any more: no thread, no pin, no slot? Under the handle's
  * lock. */

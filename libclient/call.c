@@ -1,13 +1,13 @@
 /* call: see call.h. */
 #include "libclient/call.h"
 
-#include "libclient/moment.h"
 #include "libclient/reattach.h"
 #include "libclient/why.h"
 #include "shm/bell.h"
 #include "shm/ring.h"
 #include "shm/status.h"
 
+#include <assert.h>
 #include <string.h>
 
 #define SLICE_NS \
@@ -28,13 +28,13 @@ static void ring_bell(struct core_seat *seat)
 
 /* The request ring is full: the server is behind, asleep, or gone. */
 __attribute__((cold)) static int wait_for_room(
-    struct cistern *handle, struct core_seat *seat, uint64_t deadline_ns)
+    struct cistern *handle, struct core_seat *seat, uint32_t wanted, uint64_t deadline_ns)
 {
     struct ring_writer *ring = &seat->lane->requests;
     uint64_t spin_until = moment_now_ns() + handle->spin_ns;
     uint64_t look_at = 0;
     for (;;) {
-        if (ring_room(ring, 1) > 0) {
+        if (ring_room(ring, wanted) >= wanted) {
             return STATUS_OK;
         }
         uint64_t now = moment_now_ns();
@@ -64,7 +64,7 @@ int call_send(struct cistern *handle, struct core_seat *seat, const struct reque
 {
     struct ring_writer *ring = &seat->lane->requests;
     if (__builtin_expect(ring_room(ring, 1) == 0, 0)) {
-        int status = wait_for_room(handle, seat, deadline_ns);
+        int status = wait_for_room(handle, seat, 1, deadline_ns);
         if (status != STATUS_OK) {
             return status;
         }
@@ -75,9 +75,46 @@ int call_send(struct cistern *handle, struct core_seat *seat, const struct reque
     return STATUS_OK;
 }
 
+int call_room(struct cistern *handle, struct core_seat *seat, uint32_t wanted, uint64_t deadline_ns,
+    uint32_t *out_room)
+{
+    struct ring_writer *ring = &seat->lane->requests;
+    assert(wanted > 0 && wanted <= LANE_REQUESTS);
+    if (ring_room(ring, wanted) < wanted) {
+        int status = wait_for_room(handle, seat, wanted, deadline_ns);
+        if (status != STATUS_OK) {
+            return status;
+        }
+    }
+    *out_room = ring_room(ring, LANE_REQUESTS); /* all there is now, not when it was last looked */
+    return STATUS_OK;
+}
+
+void call_show(struct core_seat *seat)
+{
+    ring_publish(&seat->lane->requests);
+    ring_bell(seat);
+}
+
+/* Of each block the first part counts, and none behind the answer. */
+static void route_part(struct attach_lane *lane, const struct reply *reply)
+{
+    struct call_parts *parts = lane->parts;
+    if (parts == NULL || lane->awaited == 0 || reply->cookie != lane->awaited ||
+        reply->number >= parts->count || parts->part[reply->number].type != REPLY_NONE) {
+        return;
+    }
+    parts->part[reply->number] = *reply;
+    parts->arrived++;
+}
+
 static void route(struct core_seat *seat, const struct reply *reply)
 {
     struct attach_lane *lane = seat->lane;
+    if (reply->type == REPLY_PART) {
+        route_part(lane, reply);
+        return;
+    }
     if (reply->type == REPLY_GRANT) {
         (void)book_arrived(&lane->grants, reply, seat->attach->grant_bytes);
         return;
@@ -147,13 +184,19 @@ int call_wait(struct cistern *handle, struct core_seat *seat, uint64_t deadline_
     }
 }
 
+uint64_t call_expect(struct core_seat *seat)
+{
+    struct attach_lane *lane = seat->lane;
+    lane->awaited = ++lane->cookie;
+    lane->answered = false;
+    return lane->awaited;
+}
+
 int call_ask(
     struct cistern *handle, struct core_seat *seat, struct request *request, uint64_t deadline_ns)
 {
     struct attach_lane *lane = seat->lane;
-    request->cookie = ++lane->cookie;
-    lane->awaited = request->cookie;
-    lane->answered = false;
+    request->cookie = call_expect(seat);
     int status = call_send(handle, seat, request, deadline_ns);
     while (status == STATUS_OK && !lane->answered) {
         status = call_wait(handle, seat, deadline_ns);
@@ -163,4 +206,27 @@ int call_ask(
         return lane->answer.status;
     }
     return status;
+}
+
+int call_cancel(struct cistern *handle, struct core_seat *seat, uint64_t cookie)
+{
+    struct attach_lane *lane = seat->lane;
+    uint64_t deadline = moment_now_ns() + CALL_LATE_NS;
+    struct request cancel = {.type = REQUEST_CANCEL, .cookie = cookie};
+    struct request fence = {.type = REQUEST_FENCE, .cookie = ++lane->cookie};
+    lane->awaited = cookie;
+    lane->answered = false;
+    int status = call_send(handle, seat, &cancel, deadline);
+    if (status == STATUS_OK) {
+        status = call_send(handle, seat, &fence, deadline);
+    }
+    /* Replies keep their order: behind the fence's there is none of the cancelled request. */
+    while (status == STATUS_OK && !lane->answered && lane->fence != fence.cookie) {
+        status = call_wait(handle, seat, deadline);
+    }
+    lane->awaited = 0;
+    if (lane->answered) {
+        return lane->answer.status;
+    }
+    return status == STATUS_NO_SERVER ? status : STATUS_MISS;
 }

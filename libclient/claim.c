@@ -9,7 +9,6 @@
 #include "shm/status.h"
 
 #define ASK_NS (1000 * MOMENT_MS) /* how long a question may take that has no timeout of its own */
-#define LATE_NS (20 * MOMENT_MS) /* the sidecar answers a late wait itself; this is for the way */
 
 /* What claims and waits begin with: a seat, and a look whether there is anything to ask.
  * Returns 0, STATUS_MISS if the sidecar must be asked, or a failure. */
@@ -60,31 +59,6 @@ int cistern_unclaim(cistern_t *handle, const struct cistern_key *key)
     return call_send(handle, seat, &request, moment_now_ns() + ASK_NS);
 }
 
-/* No answer came, though the sidecar should have said "late" itself: make sure that none comes
- * later, because a claim that is passed on to nobody would keep others waiting. */
-static int cancel_wait(struct cistern *handle, struct core_seat *seat, uint64_t cookie)
-{
-    struct attach_lane *lane = seat->lane;
-    uint64_t deadline = moment_now_ns() + LATE_NS;
-    struct request cancel = {.type = REQUEST_CANCEL, .cookie = cookie};
-    struct request fence = {.type = REQUEST_FENCE, .cookie = ++lane->cookie};
-    lane->awaited = cookie;
-    lane->answered = false;
-    int status = call_send(handle, seat, &cancel, deadline);
-    if (status == STATUS_OK) {
-        status = call_send(handle, seat, &fence, deadline);
-    }
-    /* Replies keep their order: behind the fence's there is none of the wait. */
-    while (status == STATUS_OK && !lane->answered && lane->fence != fence.cookie) {
-        status = call_wait(handle, seat, deadline);
-    }
-    lane->awaited = 0;
-    if (lane->answered) {
-        return lane->answer.status;
-    }
-    return status == STATUS_NO_SERVER ? status : STATUS_MISS;
-}
-
 int cistern_wait(cistern_t *handle, const struct cistern_key *key, int64_t timeout_ns)
 {
     if (timeout_ns < 0) {
@@ -96,11 +70,10 @@ int cistern_wait(cistern_t *handle, const struct cistern_key *key, int64_t timeo
     if (status != STATUS_MISS) {
         return status;
     }
-    uint64_t deadline = moment_after_ns(timeout_ns);
-    deadline = deadline > MOMENT_NEVER - LATE_NS ? MOMENT_NEVER : deadline + LATE_NS;
-    status = call_ask(handle, seat, &request, deadline);
+    status = call_ask(handle, seat, &request, call_late(moment_after_ns(timeout_ns)));
     if (status == STATUS_BUSY) {
-        status = cancel_wait(handle, seat, request.cookie);
+        /* A claim that is passed on to nobody would keep others waiting. */
+        status = call_cancel(handle, seat, request.cookie);
     }
     return checked(status);
 }
@@ -118,17 +91,16 @@ int cistern_wait_async(
     if (hot < 0) {
         return hot;
     }
+    const struct core_wait wait = {
+        .cookie = cookie,
+        .attach = seat->attach->id,
+        .status = hot == STATUS_OK ? STATUS_OK : STATUS_PENDING,
+    };
     uint64_t number = 0;
     (void)pthread_mutex_lock(&handle->lock);
-    int status = answer_expect(handle, cookie, seat->attach->id, &number);
-    if (status == STATUS_OK && hot == STATUS_OK) {
-        answer_ready(handle, number, STATUS_OK);
-    } else if (status == STATUS_OK && handle->current != seat->attach) {
-        answer_ready(handle, number, STATUS_NO_SERVER); /* lost since we came in */
-        hot = STATUS_OK;
-    }
+    int status = answer_expect(handle, &wait, &number);
     (void)pthread_mutex_unlock(&handle->lock);
-    if (status != STATUS_OK || hot == STATUS_OK) {
+    if (status != STATUS_OK || number == 0) {
         return status == STATUS_OK ? STATUS_PENDING : status;
     }
     request.cookie = number;

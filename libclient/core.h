@@ -21,6 +21,7 @@
 #include <sys/un.h>
 
 #define CORE_WAITS_MAX 1024u
+#define CORE_FORMERS_MAX 16u /* more deaths of the sidecar between two attaches wait for our end */
 
 /* Counts of one seat; each a word that its thread alone writes. */
 enum core_count {
@@ -53,12 +54,21 @@ struct core_arena {
     struct core_seat seats[LANE_SEATS_MAX];
 };
 
-/* An asynchronous wait that was not answered yet. */
+/* An attachment to a sidecar that is gone, of which nothing is in use any more: its successor, if
+ * it took the memory over, is told so. */
+struct core_former {
+    uint64_t epoch;
+    uint32_t session;
+};
+
+/* An asynchronous wait, or fetch, that was not answered yet. */
 struct core_wait {
     uint64_t cookie; /* the caller's */
     uint64_t number; /* ours, in the request; 0: this entry is free */
     uint32_t attach; /* the attachment that was asked */
     int32_t status; /* STATUS_PENDING, or the answer that waits for cistern_drain() */
+    uint32_t hot; /* a fetch: the blocks before those that were asked for; all of them were hot */
+    uint32_t asked; /* a fetch: how many blocks follow them; 0: a wait */
 };
 
 struct cistern {
@@ -76,6 +86,7 @@ struct cistern {
     /* Any thread may write these, relaxed: each is only a hint when to do something again. */
     _Alignas(64) _Atomic uint64_t next_look_ns; /* for a hang-up, on a miss */
     _Atomic uint64_t next_try_ns; /* to attach again */
+    _Atomic uint64_t lost_ns; /* when the last sidecar went */
     _Atomic uint64_t reattaches;
 
     pthread_mutex_t trying; /* held by the thread that attaches again; guards the two below */
@@ -85,6 +96,9 @@ struct cistern {
     pthread_mutex_t lock; /* guards all that follows */
     struct attach *current; /* NULL: no sidecar serves the handle */
     struct attach *old; /* still in use somewhere */
+    struct core_former formers[CORE_FORMERS_MAX]; /* not told yet */
+    uint32_t former_count;
+    struct mapping *mapping; /* the last pool, also while no sidecar is there; NULL: none */
     uint32_t attach_count;
     bool seat_taken[LANE_SEATS_MAX];
     int epoll; /* what cistern_fd() shows */

@@ -45,32 +45,6 @@ static inline enum verdict judge(
     return ours ? VERDICT_RETIRING : VERDICT_OTHER;
 }
 
-static inline uint32_t give_ticket(struct attach_lane *lane, uint32_t record)
-{
-    lane->ticket += lane->ticket == UINT32_MAX ? 2 : 1; /* 0: no view */
-    shared32_store_relaxed(&lane->tickets[record], lane->ticket);
-    return lane->ticket;
-}
-
-static inline void fill_view(const struct attach *attach, const struct core_seat *seat,
-    const struct hit *hit, struct cistern_view *out_view)
-{
-    out_view->data = attach->pool + hit->place.offset;
-    out_view->bytes = hit->place.bytes;
-    out_view->tier = hit->place.tier;
-    out_view->opaque[0] = hit->slot;
-    out_view->opaque[1] = seat->index << 16 | hit->record;
-    out_view->opaque[2] = attach->id;
-    out_view->opaque[3] = give_ticket(seat->lane, hit->record);
-    out_view->opaque[4] = (uint32_t)slot_generation_of(hit->state);
-}
-
-/* R6: is this still the server of our attach? */
-static inline bool same_epoch(const struct attach *attach)
-{
-    return shared64_load_relaxed(&attach->index.header->epoch) == attach->epoch;
-}
-
 /* The first candidate was not it: wait for a slot that is being retired, or try the other
  * candidates, each with a pin and a fence of its own. `record` is the pin of the first one; it
  * is in use afterwards only if the block was found. */
@@ -103,7 +77,7 @@ __attribute__((cold, noinline)) static bool look_again(struct core_seat *seat,
             return false;
         }
         pin_fence(); /* R3 for this pin; partner: V3 */
-        if (!same_epoch(attach)) {
+        if (!hit_same_epoch(attach)) {
             break; /* the next call finds out and says so */
         }
     }
@@ -140,7 +114,7 @@ int hit_pin(
         return out_of_pins(seat);
     }
     pin_fence(); /* R3; partner: V3 */
-    if (!LIKELY(same_epoch(attach))) {
+    if (!LIKELY(hit_same_epoch(attach))) {
         pin_drop(&lane->pins, record);
         return reattach_lost(handle, seat->attach);
     }
@@ -224,7 +198,7 @@ static inline int pin_chunk(struct cistern *handle, struct core_seat *seat,
     int status = pin_candidates(seat, &chunk);
     pin_fence(); /* R3 of the whole chunk; partner: V3 */
     *out_count = 0;
-    if (!LIKELY(same_epoch(attach))) {
+    if (!LIKELY(hit_same_epoch(attach))) {
         drop_pins(seat, &chunk, 0);
         return reattach_lost(handle, seat->attach);
     }
@@ -237,7 +211,7 @@ static inline int pin_chunk(struct cistern *handle, struct core_seat *seat,
             drop_pins(seat, &chunk, i + 1);
             return STATUS_MISS;
         }
-        fill_view(attach, seat, &hit, &out_views[i]);
+        hit_view(attach, seat, &hit, &out_views[i]);
         *out_count = i + 1;
     }
     return status;
@@ -254,8 +228,8 @@ static inline void touch_views(
     lane_touch_publish(&lane->words, lane->touch_tail);
 }
 
-static int acquire_many(struct cistern *handle, struct core_seat *seat,
-    const struct cistern_key *keys, size_t count, struct cistern_view *out_views, size_t *out_count)
+int hit_acquire(struct cistern *handle, struct core_seat *seat, const struct cistern_key *keys,
+    size_t count, struct cistern_view *out_views, size_t *out_count)
 {
     size_t done = 0;
     int status = STATUS_OK;
@@ -291,13 +265,13 @@ int cistern_acquire(cistern_t *handle, const struct cistern_key *keys, size_t co
         return status;
     }
     if (count > 1) {
-        return acquire_many(handle, seat, keys, count, out_views, out_count);
+        return hit_acquire(handle, seat, keys, count, out_views, out_count);
     }
     struct key key = hit_key(keys);
     struct hit hit;
     status = hit_pin(handle, seat, &key, &hit);
     if (status == STATUS_OK) {
-        fill_view(seat->attach, seat, &hit, out_views);
+        hit_view(seat->attach, seat, &hit, out_views);
         *out_count = 1;
     }
     return status;

@@ -1,4 +1,4 @@
-/* match: how much of a prefix is hot, and how much of the rest may be cold. Pins nothing: what
+/* match: how much of a prefix is hot, and how much of the rest can be fetched. Pins nothing: what
  * it says may be out of date when the caller reads it, so it is advice for planning, never leave
  * to read. */
 #include "libclient/match.h"
@@ -69,19 +69,42 @@ static size_t match_chunk(const struct attach *attach, const struct cistern_key 
     return hot;
 }
 
-static size_t count_cold(const struct attach *attach, const struct cistern_key *keys, size_t count)
+size_t match_cold(const struct attach *attach, const struct cistern_key *keys, size_t count)
 {
     size_t cold = 0;
     while (cold < count) {
         struct key key = hit_key(&keys[cold]);
         struct hint_place place = hint_place_of(&key, attach->index.hint_mask);
         uint32_t position = 0;
-        if (hint_next(&attach->index, &place, HINT_COLD, &position) == HINT_NONE) {
+        /* A hot block behind a cold one is found where it is: it does not end the run. */
+        if (hint_next(&attach->index, &place, HINT_COLD, &position) == HINT_NONE &&
+            !is_hot(attach, &key, &place)) {
             break;
         }
         cold++;
     }
     return cold;
+}
+
+int match_hot(struct cistern *handle, struct attach *attach, const struct cistern_key *keys,
+    size_t count, size_t *out_hot)
+{
+    size_t hot = 0;
+    size_t size;
+    size_t found;
+    do {
+        size = count - hot < CHUNK ? count - hot : CHUNK;
+        found = match_chunk(attach, keys + hot, size);
+        hot += found;
+    } while (found == size && hot < count);
+    if (shared64_load_relaxed(&attach->index.header->epoch) != attach->epoch) {
+        return reattach_lost(handle, attach);
+    }
+    if (hot == 0) {
+        reattach_glance(handle, attach);
+    }
+    *out_hot = hot;
+    return STATUS_OK;
 }
 
 int cistern_match(cistern_t *handle, const struct cistern_key *keys, size_t count,
@@ -98,22 +121,12 @@ int cistern_match(cistern_t *handle, const struct cistern_key *keys, size_t coun
     if (status != STATUS_OK) {
         return status;
     }
-    struct attach *attach = seat->attach;
     size_t hot = 0;
-    size_t size;
-    size_t found;
-    do {
-        size = count - hot < CHUNK ? count - hot : CHUNK;
-        found = match_chunk(attach, keys + hot, size);
-        hot += found;
-    } while (found == size && hot < count);
-    if (shared64_load_relaxed(&attach->index.header->epoch) != attach->epoch) {
-        return reattach_lost(handle, attach);
-    }
-    if (hot == 0) {
-        reattach_glance(handle, attach);
+    status = match_hot(handle, seat->attach, keys, count, &hot);
+    if (status != STATUS_OK) {
+        return status;
     }
     out_match->hot = (uint32_t)hot;
-    out_match->cold = (uint32_t)count_cold(attach, keys + hot, count - hot);
+    out_match->cold = (uint32_t)match_cold(seat->attach, keys + hot, count - hot);
     return STATUS_OK;
 }

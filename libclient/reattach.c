@@ -10,6 +10,8 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
+#define QUICK_NS (1000 * MOMENT_MS) /* a sidecar that died is mostly replaced in a fraction of it */
+#define QUICK_STEP_NS (2 * MOMENT_MS)
 #define BACKOFF_LEAST_NS (10 * MOMENT_MS)
 #define BACKOFF_MOST_NS (1000 * MOMENT_MS)
 #define STEP_NS (20 * MOMENT_MS)
@@ -20,19 +22,30 @@ static int adopt(struct cistern *handle, struct greet_gift *gift)
 {
     (void)pthread_mutex_lock(&handle->lock);
     uint32_t id = ++handle->attach_count;
+    struct mapping *known = handle->mapping;
+    if (known != NULL) {
+        known->users++;
+    }
     (void)pthread_mutex_unlock(&handle->lock);
     struct attach *attach = NULL;
-    int status = attach_open(&handle->hello, gift, id, &attach);
-    if (status != STATUS_OK) {
-        return status;
-    }
+    int status = attach_open(&handle->hello, gift, id, known, &attach);
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP};
     (void)pthread_mutex_lock(&handle->lock);
+    if (attach == NULL || attach->mapping != known) {
+        mapping_drop(&known);
+    }
+    if (attach == NULL) {
+        (void)pthread_mutex_unlock(&handle->lock);
+        return status;
+    }
     if (epoll_ctl(handle->epoll, EPOLL_CTL_ADD, attach->socket, &event) != 0) {
         status = why_failed(STATUS_IO, "the sidecar's socket cannot be watched");
         attach_close(&attach, false);
     } else {
         handle->current = attach;
+        mapping_drop(&handle->mapping);
+        handle->mapping = attach->mapping;
+        handle->mapping->users++;
         /* Release: who reads the new era finds the attachment, under the lock, in any case. */
         shared32_store_release(&handle->era, shared32_load_relaxed(&handle->era) + 1);
     }
@@ -45,7 +58,21 @@ static int adopt(struct cistern *handle, struct greet_gift *gift)
 static int step(struct cistern *handle, uint64_t wait_ns)
 {
     struct greet_gift gift;
-    int status = greet_step(&handle->greet, handle->path, &handle->hello, wait_ns, &gift);
+    struct hello hello = handle->hello;
+    (void)pthread_mutex_lock(&handle->lock);
+    if (handle->former_count > 0) {
+        /* In the hello itself, so that what the old lane was promised can be promised to us. */
+        hello.former = handle->formers[0].session;
+        hello.former_epoch = handle->formers[0].epoch;
+    }
+    (void)pthread_mutex_unlock(&handle->lock);
+    int status = greet_step(&handle->greet, handle->path, &hello, wait_ns, &gift);
+    if (status != STATUS_OK && status != STATUS_BUSY) {
+        /* Nobody is there to take the memory over: it shall not live on because of us. */
+        (void)pthread_mutex_lock(&handle->lock);
+        mapping_drop(&handle->mapping);
+        (void)pthread_mutex_unlock(&handle->lock);
+    }
     return status == STATUS_OK ? adopt(handle, &gift) : status;
 }
 
@@ -67,6 +94,17 @@ int reattach_first(struct cistern *handle, uint64_t deadline_ns)
     return status;
 }
 
+/* How long to wait until the next try, and in it. Under `trying`. */
+static uint64_t next_backoff(const struct cistern *handle, uint64_t now)
+{
+    if (now - shared64_load_relaxed(&handle->lost_ns) < QUICK_NS) {
+        return QUICK_STEP_NS;
+    }
+    uint64_t longer = handle->backoff_ns * 2;
+    longer = longer < BACKOFF_LEAST_NS ? BACKOFF_LEAST_NS : longer;
+    return longer > BACKOFF_MOST_NS ? BACKOFF_MOST_NS : longer;
+}
+
 int reattach_try(struct cistern *handle)
 {
     if (moment_now_ns() < shared64_load_relaxed(&handle->next_try_ns)) {
@@ -77,16 +115,16 @@ int reattach_try(struct cistern *handle)
     }
     int status = STATUS_OK;
     if ((shared32_load_relaxed(&handle->era) & 1) == 0) {
-        status = step(handle, STEP_NS);
+        uint64_t patience = handle->backoff_ns < STEP_NS ? handle->backoff_ns : STEP_NS;
+        status = step(handle, patience < QUICK_STEP_NS ? QUICK_STEP_NS : patience);
         if (status == STATUS_OK) {
             handle->backoff_ns = 0;
             shared64_store_relaxed(
                 &handle->reattaches, shared64_load_relaxed(&handle->reattaches) + 1);
         } else {
-            uint64_t longer = handle->backoff_ns * 2;
-            longer = longer < BACKOFF_LEAST_NS ? BACKOFF_LEAST_NS : longer;
-            handle->backoff_ns = longer > BACKOFF_MOST_NS ? BACKOFF_MOST_NS : longer;
-            shared64_store_relaxed(&handle->next_try_ns, moment_now_ns() + handle->backoff_ns);
+            uint64_t now = moment_now_ns();
+            handle->backoff_ns = next_backoff(handle, now);
+            shared64_store_relaxed(&handle->next_try_ns, now + handle->backoff_ns);
         }
     }
     if (status == STATUS_BUSY) {
@@ -107,6 +145,7 @@ int reattach_lost(struct cistern *handle, struct attach *attach)
         (void)shutdown(attach->socket, SHUT_RDWR);
         attach->next = handle->old;
         handle->old = attach;
+        shared64_store_relaxed(&handle->lost_ns, moment_now_ns());
         answer_lost(handle, attach->id);
         shared64_store_relaxed(&handle->next_try_ns, 0);
     }
@@ -132,6 +171,32 @@ void reattach_glance(struct cistern *handle, struct attach *attach)
     }
 }
 
+/* What of it is not in use any more may be told to the next sidecar. */
+static void remember(struct cistern *handle, const struct attach *attach)
+{
+    if (handle->former_count < CORE_FORMERS_MAX) {
+        handle->formers[handle->former_count++] =
+            (struct core_former){.epoch = attach->epoch, .session = attach->session};
+    }
+}
+
+/* A sidecar that took the memory over holds our old lanes for us, until it hears this. */
+static void tell_formers(struct cistern *handle)
+{
+    while (handle->current != NULL && handle->former_count > 0) {
+        const struct core_former *former = &handle->formers[handle->former_count - 1];
+        struct hello hello = {.magic = HELLO_MAGIC,
+            .abi = LAYOUT_ABI,
+            .kind = HELLO_FORMER,
+            .former = former->session,
+            .former_epoch = former->epoch};
+        if (hello_send(handle->current->socket, &hello, sizeof hello, NULL, 0) != STATUS_OK) {
+            return; /* at the next sweep */
+        }
+        handle->former_count--;
+    }
+}
+
 void reattach_sweep(struct cistern *handle)
 {
     struct attach **link = &handle->old;
@@ -139,11 +204,13 @@ void reattach_sweep(struct cistern *handle)
         struct attach *attach = *link;
         if (attach_is_idle(attach)) {
             *link = attach->next;
+            remember(handle, attach);
             attach_close(&attach, false);
         } else {
             link = &attach->next;
         }
     }
+    tell_formers(handle);
 }
 
 struct attach *reattach_find(struct cistern *handle, uint32_t id)
@@ -161,10 +228,15 @@ struct attach *reattach_find(struct cistern *handle, uint32_t id)
 void reattach_close(struct cistern *handle, bool forked)
 {
     greet_close(&handle->greet);
-    attach_close(&handle->current, forked);
+    mapping_drop(&handle->mapping);
     while (handle->old != NULL) {
         struct attach *attach = handle->old;
         handle->old = attach->next;
+        remember(handle, attach);
         attach_close(&attach, forked);
     }
+    if (!forked) {
+        tell_formers(handle); /* before the goodbye: it is heard in this order */
+    }
+    attach_close(&handle->current, forked);
 }

@@ -4,10 +4,13 @@
  * Called by libclient/open, and by every call off its fast path: on entry while no sidecar
  * serves the handle, on a changed epoch, while it waits, and now and then on a miss.
  *
- *   attached ──(epoch changed, hang-up, wild ring)──▶ detached ──(10 ms, 20 ms … 1 s)──▶ attached
+ *   attached ──(epoch changed, hang-up, wild ring)──▶ detached ──(tries)──▶ attached
+ *   tries: every 2 ms for a second, because a sidecar with a keeper is back by then; after it at
+ *   10 ms, 20 ms … 1 s
  *
  * Always: one thread at a time tries, no caller is kept longer than 20 ms, and what threads
- * still use of an older attachment stays mapped.
+ * still use of an older attachment stays mapped. When nothing of it is in use any more, the next
+ * sidecar is told, which may hold its lane and what was lent through it.
  */
 #ifndef CISTERN_LIBCLIENT_REATTACH_H
 #define CISTERN_LIBCLIENT_REATTACH_H
@@ -31,7 +34,8 @@ int reattach_look(struct cistern *handle, struct attach *attach);
 /* The same, at most every 50 ms; for misses. */
 void reattach_glance(struct cistern *handle, struct attach *attach);
 
-/* Unmap old attachments that nothing uses any more. Under the handle's lock. */
+/* Unmap old attachments that nothing uses any more, and tell the sidecar. Under the handle's
+ * lock. */
 void reattach_sweep(struct cistern *handle);
 
 /* The attachment with this number, or NULL. Under the handle's lock. */

@@ -38,6 +38,9 @@ __attribute__((cold, noinline)) static bool release_foreign(
         pin_drop_foreign(&attach->lanes[index].pins.records[record]);
         released = true;
     }
+    if (handle->old != NULL) {
+        reattach_sweep(handle); /* it may have been the last view of an older attachment */
+    }
     (void)pthread_mutex_unlock(&handle->lock);
     return released;
 }

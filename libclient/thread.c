@@ -153,6 +153,18 @@ static int find_seat(struct cistern *handle, struct core_seat **out_seat)
     return STATUS_OK;
 }
 
+/* The sidecar of the seat's attachment is gone: let go of it, so that the hello to the next one can
+ * give it up already. */
+static void leave(struct cistern *handle, struct core_seat *seat)
+{
+    if (seat->attach != NULL) {
+        (void)pthread_mutex_lock(&handle->lock);
+        unseat(seat);
+        reattach_sweep(handle);
+        (void)pthread_mutex_unlock(&handle->lock);
+    }
+}
+
 /* Move a seat to the attachment of now. Returns 0, STATUS_NO_SERVER, STATUS_THREADS. */
 static int move(struct cistern *handle, struct core_seat *seat)
 {
@@ -193,6 +205,7 @@ int thread_enter_slow(struct cistern *handle, struct core_seat **out_seat)
     }
     uint32_t era = shared32_load_relaxed(&handle->era);
     if (seat->era != era && (era & 1) == 0) {
+        leave(handle, seat);
         status = reattach_try(handle);
     }
     if (status == STATUS_OK && seat->era != era) {

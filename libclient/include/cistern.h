@@ -2,6 +2,7 @@
  *
  *     cistern_open ──▶ cistern_keys ──▶ cistern_match, cistern_acquire ──▶ read ──▶ cistern_release
  *                           │ missing
+ *                           ├▶ cold: cistern_fetch ──▶ cistern_acquire
  *                           └▶ cistern_claim ──▶ cistern_reserve ──▶ write ──▶ cistern_commit
  *
  * A hit reads the block where it lies: no copy, no message, no system call, no lock.
@@ -112,15 +113,16 @@ struct cistern_slot {
 struct cistern_match {
     uint32_t size; /* sizeof(struct cistern_match), set by the caller */
     uint32_t hot; /* blocks at the start of the prefix that can be acquired now */
-    uint32_t cold; /* blocks right behind them that lower tiers may have (advice) */
+    uint32_t cold; /* blocks right behind them that lower tiers may have, or that are hot behind
+                    * such ones: what cistern_fetch() asks for (advice) */
     uint32_t reserved;
 };
 
 /* One answer of the asynchronous calls, from cistern_drain(). */
 struct cistern_event {
-    uint64_t cookie; /* as given to cistern_wait_async() */
-    int32_t status; /* as cistern_wait() returns it */
-    uint32_t reserved;
+    uint64_t cookie; /* as given to cistern_wait_async() or cistern_fetch_async() */
+    int32_t status; /* as cistern_wait() or cistern_fetch() returns it */
+    uint32_t hot; /* of a fetch: blocks at the start of what was asked that are hot; else 0 */
 };
 
 /* What this handle did since it was opened. Counts of all its threads. */
@@ -202,6 +204,50 @@ CISTERN_API int cistern_match(cistern_t *handle, const struct cistern_key *keys,
  */
 CISTERN_API int cistern_acquire(cistern_t *handle, const struct cistern_key *keys, size_t count,
     struct cistern_view *out_views, size_t *out_count);
+
+/* Bring up what of a prefix is cold, and wait for it.
+ *
+ * keys        `count` keys, first block first, at most 65536; read during the call only
+ * timeout_ns  how long to wait; late is a miss, and the blocks may come all the same
+ * out_hot     blocks at the start of the prefix that are hot now, 1 to `count`
+ *
+ * Asks for all behind the hot start, up to the first block that no lower tier is known to have:
+ * one request for the whole tail, one read for all workers that want the same block. What was
+ * asked for and is hot is held for this handle until it is acquired, for the sidecar's `hold` at
+ * most. Returns 0; CISTERN_MISS if not even the first block is hot at the end; CISTERN_BUSY if the
+ * sidecar is behind; CISTERN_LIMIT; CISTERN_NO_SERVER. A prefix of which nothing is cold costs what
+ * cistern_match() costs.
+ */
+CISTERN_API int cistern_fetch(cistern_t *handle, const struct cistern_key *keys, size_t count,
+    int64_t timeout_ns, size_t *out_hot);
+
+/* The same, without waiting: the answer comes through cistern_drain() with `cookie`.
+ * Returns CISTERN_PENDING. */
+CISTERN_API int cistern_fetch_async(cistern_t *handle, const struct cistern_key *keys, size_t count,
+    int64_t timeout_ns, uint64_t cookie);
+
+/* A hint: these blocks will be wanted soon. As cistern_fetch(), after everything that somebody
+ * waits for; nobody is told, nothing is held, and what a busy sidecar has no room for within a
+ * millisecond is left out. Returns 0. */
+CISTERN_API int cistern_prefetch(cistern_t *handle, const struct cistern_key *keys, size_t count);
+
+/* Read the first layers of cold blocks while the others are still coming.
+ *
+ * keys        `count` keys of one prefix, first block first, at most 128
+ * layers      how many: 1 to the namespace's `layers`; their bytes must lie first in a block (a
+ *             layout that begins with the layers), all layers being of one size
+ * timeout_ns  how long to wait for the first layers of all of them
+ * out_views   room for `count`; the first `*out_count` are set; `bytes` covers the layers asked for
+ *             (all of a block that was hot, or is coded so that it can only be read whole)
+ * out_count   1 to `count`
+ *
+ * The rest of the blocks comes meanwhile: cistern_fetch() waits for it, cistern_acquire() then
+ * gives whole views. Release these like any others; they stay readable also if the rest cannot be
+ * read. Returns 0, CISTERN_MISS, CISTERN_INVALID if the namespace has no layers or they do not
+ * divide the block, CISTERN_PINS, CISTERN_BUSY, CISTERN_LIMIT, CISTERN_NO_SERVER. */
+CISTERN_API int cistern_fetch_layers(cistern_t *handle, const struct cistern_key *keys,
+    size_t count, uint32_t layers, int64_t timeout_ns, struct cistern_view *out_views,
+    size_t *out_count);
 
 /* End the reading of `count` views, after the last byte was read (for a GPU: after its stream
  * passed). Returns 0; CISTERN_STALE if one was released before (the others are released). */

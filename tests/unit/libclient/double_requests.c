@@ -17,7 +17,7 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static void reply(
+void double_reply(
     struct double_server *server, uint32_t session, uint32_t seat, const struct reply *answer)
 {
     struct double_session *at = &server->sessions[session];
@@ -29,7 +29,7 @@ static void reply(
     }
 }
 
-static void event(struct double_server *server, uint32_t session, const struct reply *answer)
+void double_event(struct double_server *server, uint32_t session, const struct reply *answer)
 {
     struct double_session *at = &server->sessions[session];
     assert(ring_room(&at->events, 1) > 0);
@@ -42,7 +42,7 @@ static void event(struct double_server *server, uint32_t session, const struct r
     }
 }
 
-static bool is_hot(const struct double_server *server, const struct key *key)
+bool double_is_hot(const struct double_server *server, const struct key *key)
 {
     for (uint32_t i = 0; i < DOUBLE_SLOTS; i++) {
         const struct slot_line *line = &server->view.lines[i];
@@ -59,9 +59,9 @@ static void answer_waiter(struct double_server *server, struct double_waiter *wa
         .type = REPLY_WAIT, .status = status, .cookie = waiter->cookie, .flags = REPLY_LAST};
     if (server->sessions[waiter->session].socket >= 0) {
         if (waiter->event) {
-            event(server, waiter->session, &answer);
+            double_event(server, waiter->session, &answer);
         } else {
-            reply(server, waiter->session, waiter->seat, &answer);
+            double_reply(server, waiter->session, waiter->seat, &answer);
         }
     }
     waiter->used = false;
@@ -100,12 +100,12 @@ static void lend(
             answer.offset = (isolated ? 1 : 2) * server->pool.bytes;
         }
         answer.flags = --left == 0 ? REPLY_LAST : 0;
-        reply(server, session, seat, &answer);
+        double_reply(server, session, seat, &answer);
     }
     if (left > 0) {
         answer.status = server->lends == 0 ? STATUS_BUSY : server->lends;
         answer.flags = REPLY_LAST;
-        reply(server, session, seat, &answer);
+        double_reply(server, session, seat, &answer);
     }
 }
 
@@ -117,7 +117,7 @@ static void publish(struct double_server *server, uint32_t session, const struct
         slot_generation_of(word) != request->generation) {
         return;
     }
-    if (is_hot(server, &request->key)) {
+    if (double_is_hot(server, &request->key)) {
         slot_free(line);
         return;
     }
@@ -160,7 +160,7 @@ static struct double_claim *find_claim(struct double_server *server, const struc
 
 static int claim(struct double_server *server, uint32_t session, const struct key *key)
 {
-    if (is_hot(server, key)) {
+    if (double_is_hot(server, key)) {
         return STATUS_OK;
     }
     if (find_claim(server, key) != NULL) {
@@ -209,7 +209,7 @@ static void wait_for(
         .deadline_ns = now_ns() + request->timeout_ns,
         .key = request->key,
     };
-    if (is_hot(server, &request->key)) {
+    if (double_is_hot(server, &request->key)) {
         answer_waiter(server, waiter, STATUS_OK);
     } else if (find_claim(server, &request->key) == NULL) {
         answer_waiter(server, waiter, STATUS_MISS);
@@ -243,7 +243,7 @@ void double_handle(
     case REQUEST_CLAIM:
         answer.type = REPLY_CLAIM;
         answer.status = claim(server, session, &request->key);
-        reply(server, session, seat, &answer);
+        double_reply(server, session, seat, &answer);
         break;
     case REQUEST_UNCLAIM:
         unclaim(server, &request->key);
@@ -253,10 +253,14 @@ void double_handle(
         break;
     case REQUEST_CANCEL:
         cancel(server, session, request->cookie);
+        double_fetch_cancel(server, session, request->cookie);
+        break;
+    case REQUEST_FETCH:
+        double_fetch(server, session, seat, request);
         break;
     case REQUEST_FENCE:
         answer.type = REPLY_FENCE;
-        reply(server, session, seat, &answer);
+        double_reply(server, session, seat, &answer);
         break;
     case REQUEST_NONE:
     default:

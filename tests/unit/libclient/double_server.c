@@ -155,12 +155,13 @@ static void look_at_sockets(struct double_server *server, const struct pollfd *p
         if (polls[2 + s].revents == 0 || session->socket < 0) {
             continue;
         }
-        struct hello goodbye;
-        ssize_t got = recv(session->socket, &goodbye, sizeof goodbye, MSG_DONTWAIT);
-        if (got == (ssize_t)sizeof goodbye && goodbye.kind == HELLO_GOODBYE) {
+        struct hello word = {0};
+        ssize_t got = recv(session->socket, &word, sizeof word, MSG_DONTWAIT);
+        bool former = got == (ssize_t)sizeof word && word.kind == HELLO_FORMER;
+        if (got == (ssize_t)sizeof word && word.kind == HELLO_GOODBYE) {
             server->goodbye_heard = true;
         }
-        if (got >= 0) {
+        if (got >= 0 && !former) { /* of a former session it took nothing over */
             end_session(session);
         }
     }
@@ -214,10 +215,10 @@ void double_start(struct double_server *server, const char *path, uint64_t epoch
         server->sessions[i].socket = -1;
     }
     uint64_t pool_bytes = (uint64_t)DOUBLE_SLOTS * DOUBLE_BLOCK;
-    uint64_t index_bytes = layout_index_bytes(DOUBLE_SLOTS);
+    uint64_t index_bytes = layout_index_bytes(DOUBLE_SLOTS, DOUBLE_STORED);
     assert_int_equal(segment_make("double-pool", pool_bytes, false, &server->pool), STATUS_OK);
     assert_int_equal(segment_make("double-index", index_bytes, false, &server->index), STATUS_OK);
-    layout_index_init(server->index.base, DOUBLE_SLOTS, pool_bytes, epoch);
+    layout_index_init(server->index.base, DOUBLE_SLOTS, DOUBLE_STORED, pool_bytes, epoch);
     assert_int_equal(layout_index_view(server->index.base, index_bytes, &server->view), STATUS_OK);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);

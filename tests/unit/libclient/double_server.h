@@ -22,6 +22,9 @@
 #define DOUBLE_SESSIONS 8u
 #define DOUBLE_WAITERS 64u
 #define DOUBLE_CLAIMS 64u
+#define DOUBLE_STORED 512u
+#define DOUBLE_BATCHES 4u
+#define DOUBLE_BATCH_BLOCKS 512u
 
 /* How it shall misbehave; all zero: not at all. Set before double_start(), but for `mute` and
  * `lends`. */
@@ -50,6 +53,64 @@ struct double_claim {
     bool used;
     uint32_t session;
     struct key key;
+};
+
+/* A block that it can bring up: `bytes` times `fill`. */
+struct double_stored {
+    bool used;
+    uint8_t fill;
+    uint32_t bytes;
+    struct key key;
+};
+
+/* A batch of REQUEST_FETCH on its way in, or held. */
+struct double_batch {
+    bool used;
+    bool whole; /* its last request came */
+    uint32_t session;
+    uint32_t seat;
+    uint32_t count;
+    struct request first;
+    struct key keys[DOUBLE_BATCH_BLOCKS];
+    struct key parents[DOUBLE_BATCH_BLOCKS]; /* zero: none was given */
+    uint32_t slots[DOUBLE_BATCH_BLOCKS]; /* LOADING or VALID, or HINT_NONE */
+};
+
+/* What came to it of fetches. */
+struct double_seen {
+    uint32_t batches; /* whole ones */
+    uint32_t cut; /* given up half-way */
+    uint32_t cancels;
+    struct double_batch last; /* the last whole one */
+};
+
+/* What is wrong with its answers to fetches. */
+enum double_spoil {
+    DOUBLE_SOUND,
+    DOUBLE_COOKIE, /* of no request */
+    DOUBLE_TYPE, /* an answer to a wait */
+    DOUBLE_STATUS, /* one that no fetch has */
+    DOUBLE_COUNT, /* more blocks than were asked for */
+    DOUBLE_PART_UNASKED, /* parts, though none were asked for */
+    DOUBLE_PART_COOKIE, /* this one and the following: of the parts */
+    DOUBLE_PART_NUMBER,
+    DOUBLE_PART_SLOT,
+    DOUBLE_PART_OFFSET,
+    DOUBLE_PART_ALIGNMENT,
+    DOUBLE_PART_BYTES,
+    DOUBLE_PART_WRAPPED, /* its end lies in the pool, its start does not */
+    DOUBLE_PART_GENERATION,
+    DOUBLE_PART_TWICE, /* the second time it is wild */
+    DOUBLE_PART_LATE, /* behind the answer */
+    DOUBLE_SPOILS
+};
+
+/* How it fetches. All zero: whole blocks, at once. */
+struct double_fetching {
+    bool holds; /* says nothing before double_finish() */
+    bool parts; /* first bytes come before the rest, which comes with double_finish() */
+    int32_t refuses; /* the status that it answers instead; 0: it fetches */
+    enum double_spoil spoil;
 };
 
 struct double_session {
@@ -89,6 +150,10 @@ struct double_server {
     struct double_session sessions[DOUBLE_SESSIONS];
     struct double_waiter waiters[DOUBLE_WAITERS];
     struct double_claim claims[DOUBLE_CLAIMS];
+    struct double_fetching fetching;
+    struct double_stored stored[DOUBLE_STORED];
+    struct double_batch batches[DOUBLE_BATCHES];
+    struct double_seen seen;
 };
 
 /* Start one at `path`, with an empty index. Fails the test if it cannot. */
@@ -104,8 +169,24 @@ void double_crash(struct double_server *server);
 uint32_t double_add(
     struct double_server *server, const struct cistern_key *key, uint8_t fill, uint32_t bytes);
 
-/* Add a hint of a cold block. */
+/* Add a hint of a cold block that no tier has. */
 void double_add_cold(struct double_server *server, const struct cistern_key *key);
+
+/* Add a cold block: its hint, and `bytes` times `fill` for who fetches it. */
+void double_store(
+    struct double_server *server, const struct cistern_key *key, uint8_t fill, uint32_t bytes);
+
+/* What of fetches was seen so far. */
+void double_look(struct double_server *server, struct double_seen *out_seen);
+
+/* Read no requests, or read them again. */
+void double_mute(struct double_server *server, bool mute);
+
+/* How fetches are answered from now on. */
+void double_fetches(struct double_server *server, const struct double_fetching *fetching);
+
+/* Handle the batches that are held: `come` says whether their blocks do. */
+void double_finish(struct double_server *server, bool come);
 
 /* Is any pin record of any session set to this slot? */
 bool double_is_pinned(struct double_server *server, uint32_t slot);
@@ -116,6 +197,18 @@ uint32_t double_count_lent(struct double_server *server);
 /* The thread's work on one request; in double_requests.c. Under the lock. */
 void double_handle(
     struct double_server *server, uint32_t session, uint32_t seat, const struct request *request);
+
+/* One request of a batch, and the end of one; in double_fetch.c. Under the lock. */
+void double_fetch(
+    struct double_server *server, uint32_t session, uint32_t seat, const struct request *request);
+void double_fetch_cancel(struct double_server *server, uint32_t session, uint64_t cookie);
+
+/* Send a reply, or an event. Under the lock. */
+void double_reply(
+    struct double_server *server, uint32_t session, uint32_t seat, const struct reply *answer);
+void double_event(struct double_server *server, uint32_t session, const struct reply *answer);
+
+bool double_is_hot(const struct double_server *server, const struct key *key);
 
 /* Answer the waits whose time has come. Under the lock. */
 void double_expire(struct double_server *server, uint64_t now_ns);

@@ -28,6 +28,28 @@ static void hot_then_cold_is_counted_to_the_first_gap(void **state)
     }
 }
 
+/* A hot block behind a cold one does not end the run; one that nobody has does. */
+static void hot_blocks_behind_cold_ones_are_counted_with_them(void **state)
+{
+    struct bed *bed = *state;
+    struct cistern_match match = {.size = sizeof match};
+    const char *blocks = "hhchcch.hc";
+    for (uint32_t i = 0; blocks[i] != '\0'; i++) {
+        if (blocks[i] == 'h') {
+            (void)double_add(&bed->server, &bed->keys[i], 1, 64);
+        } else if (blocks[i] == 'c') {
+            double_add_cold(&bed->server, &bed->keys[i]);
+        }
+    }
+    double_add_cold(&bed->server, &bed->keys[3]); /* stored as well as hot */
+    assert_int_equal(cistern_match(bed->handle, bed->keys, BED_KEYS, &match), CISTERN_OK);
+    assert_int_equal(match.hot, 2);
+    assert_int_equal(match.cold, 5);
+    assert_int_equal(cistern_match(bed->handle, bed->keys, 4, &match), CISTERN_OK);
+    assert_int_equal(match.hot, 2);
+    assert_int_equal(match.cold, 2);
+}
+
 static void a_match_pins_nothing(void **state)
 {
     struct bed *bed = *state;
@@ -56,6 +78,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(hot_then_cold_is_counted_to_the_first_gap),
+        TEST(hot_blocks_behind_cold_ones_are_counted_with_them),
         TEST(a_match_pins_nothing),
         TEST(wrong_arguments_are_refused),
     };
