@@ -52,45 +52,99 @@ static uint64_t round_pool(uint64_t bytes)
     return (bytes + extent - 1) / extent * extent;
 }
 
-static bool start_private(const struct options *options, uint64_t pool_bytes,
-    uint64_t slot_min_bytes, int core, struct daemon *daemon)
+/* What a private sidecar is started with. */
+struct wish {
+    uint64_t pool_bytes;
+    uint64_t slot_min_bytes;
+    int core;
+    bool kept;
+    const char *cold_folder; /* NULL: no cold tier */
+    uint64_t cold_bytes;
+};
+
+static bool start_private(
+    const struct options *options, const struct wish *wish, struct daemon *daemon)
 {
     char program[PATH_MAX];
     char pool[32];
     char slot_min[32];
+    char folder[PATH_MAX + 8];
+    char size[40];
+    char admit[] = "--nvme-admit=always";
     if (!find_program(options->cisternd_path, program) ||
         !process_prepare(&daemon->process, "cistern.sock")) {
         return false;
     }
-    snprintf(pool, sizeof pool, "%lluKiB", (unsigned long long)(pool_bytes >> 10));
-    snprintf(slot_min, sizeof slot_min, "%lluKiB", (unsigned long long)(slot_min_bytes >> 10));
-    char *argv[] = {program, (char[]){"--socket"}, daemon->process.socket_path, (char[]){"--pool"},
-        pool, (char[]){"--slot-min"}, slot_min, (char[]){"--log-level"}, (char[]){"warn"},
-        (char[]){"--sessions-per-user"}, (char[]){"256"}, (char[]){"--poll"},
+    snprintf(pool, sizeof pool, "%lluKiB", (unsigned long long)(wish->pool_bytes >> 10));
+    snprintf(
+        slot_min, sizeof slot_min, "%lluKiB", (unsigned long long)(wish->slot_min_bytes >> 10));
+    char *argv[24] = {program, (char[]){"--socket"}, daemon->process.socket_path,
+        (char[]){"--pool"}, pool, (char[]){"--slot-min"}, slot_min, (char[]){"--log-level"},
+        (char[]){"warn"}, (char[]){"--sessions-per-user"}, (char[]){"256"}, (char[]){"--poll"},
         /* Pinned to one of several cores it would see one, and not poll: we know better. */
-        core >= 0 ? (char[]){"50us"} : (char[]){"auto"}, NULL};
-    if (pool_bytes >= SLOW_PREFAULT_BYTES) {
-        fprintf(stderr, "starting cisternd: it touches all of its pool of %.1f GiB first\n",
-            (double)pool_bytes / (double)(UINT64_C(1) << 30));
+        wish->core >= 0 ? (char[]){"50us"} : (char[]){"auto"}, (char[]){"--keeper"},
+        wish->kept ? (char[]){"yes"} : (char[]){"no"}};
+    if (wish->cold_folder != NULL) {
+        char real[PATH_MAX];
+        if (realpath(wish->cold_folder, real) == NULL) {
+            perror(wish->cold_folder);
+            return false;
+        }
+        snprintf(folder, sizeof folder, "--nvme=%s", real);
+        snprintf(
+            size, sizeof size, "--nvme-size=%lluMiB", (unsigned long long)(wish->cold_bytes >> 20));
+        argv[15] = folder;
+        argv[16] = size;
+        argv[17] = admit;
     }
-    return process_start(&daemon->process, argv, core, false, START_TIMEOUT_NS);
+    if (wish->pool_bytes >= SLOW_PREFAULT_BYTES) {
+        fprintf(stderr, "starting cisternd: it touches all of its pool of %.1f GiB first\n",
+            (double)wish->pool_bytes / (double)(UINT64_C(1) << 30));
+    }
+    return process_start(&daemon->process, argv, wish->core, false, START_TIMEOUT_NS);
 }
 
-bool daemon_start(const struct options *options, uint64_t pool_bytes, uint64_t slot_min_bytes,
-    int core, struct daemon *out_daemon)
+static bool start(const struct options *options, const struct wish *wish, struct daemon *out_daemon)
 {
     *out_daemon = (struct daemon){0};
     if (options->socket_path != NULL) {
         out_daemon->socket_path = options->socket_path;
         return true;
     }
-    uint64_t rounded = round_pool(pool_bytes);
-    if (!start_private(options, rounded, slot_min_bytes, core, out_daemon)) {
+    struct wish rounded = *wish;
+    rounded.pool_bytes = round_pool(wish->pool_bytes);
+    if (!start_private(options, &rounded, out_daemon)) {
         return false;
     }
     out_daemon->socket_path = out_daemon->process.socket_path;
-    out_daemon->pool_bytes = rounded;
+    out_daemon->pool_bytes = rounded.pool_bytes;
     return true;
+}
+
+bool daemon_start(const struct options *options, uint64_t pool_bytes, uint64_t slot_min_bytes,
+    int core, struct daemon *out_daemon)
+{
+    struct wish wish = {.pool_bytes = pool_bytes, .slot_min_bytes = slot_min_bytes, .core = core};
+    return start(options, &wish, out_daemon);
+}
+
+bool daemon_start_kept(const struct options *options, uint64_t pool_bytes, uint64_t slot_min_bytes,
+    int core, struct daemon *out_daemon)
+{
+    struct wish wish = {
+        .pool_bytes = pool_bytes, .slot_min_bytes = slot_min_bytes, .core = core, .kept = true};
+    return start(options, &wish, out_daemon);
+}
+
+bool daemon_start_cold(const struct options *options, uint64_t pool_bytes, uint64_t slot_min_bytes,
+    int core, const char *cold_folder, uint64_t cold_bytes, struct daemon *out_daemon)
+{
+    struct wish wish = {.pool_bytes = pool_bytes,
+        .slot_min_bytes = slot_min_bytes,
+        .core = core,
+        .cold_folder = cold_folder,
+        .cold_bytes = cold_bytes};
+    return start(options, &wish, out_daemon);
 }
 
 void daemon_stop(struct daemon *daemon)

@@ -20,6 +20,16 @@ struct daemon {
 bool daemon_start(const struct options *options, uint64_t pool_bytes, uint64_t slot_min_bytes,
     int core, struct daemon *out_daemon);
 
+/* The same, with a keeper: the process is the keeper, its child the server. Without one it is the
+ * server itself, so that its time and memory can be read. */
+bool daemon_start_kept(const struct options *options, uint64_t pool_bytes, uint64_t slot_min_bytes,
+    int core, struct daemon *out_daemon);
+
+/* The same without a keeper, with blocks that leave the pool going to `cold_bytes` of disk in
+ * `cold_folder`, all of them. */
+bool daemon_start_cold(const struct options *options, uint64_t pool_bytes, uint64_t slot_min_bytes,
+    int core, const char *cold_folder, uint64_t cold_bytes, struct daemon *out_daemon);
+
 /* Stop it if it is ours. Accepts one that never started. */
 void daemon_stop(struct daemon *daemon);
 

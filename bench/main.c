@@ -13,6 +13,10 @@ static const scenario_run runs[SCENARIO_COUNT] = {
     [SCENARIO_SCALE] = scenario_scale,
     [SCENARIO_SERVER] = scenario_server,
     [SCENARIO_REUSE] = scenario_reuse,
+    [SCENARIO_RESTART] = scenario_restart,
+    [SCENARIO_CODEC] = scenario_codec,
+    [SCENARIO_POLICY] = scenario_policy,
+    [SCENARIO_NVME] = scenario_nvme,
 };
 
 int main(int argc, char **argv)

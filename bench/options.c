@@ -11,6 +11,7 @@ enum kind { KIND_TEXT, KIND_COUNT, KIND_SIZE, KIND_RATE, KIND_CPU };
 
 #define ON(scenario) (1u << SCENARIO_##scenario)
 #define ON_ALL ((1u << SCENARIO_COUNT) - 1)
+#define ON_SIDECAR (ON_ALL & ~ON(CODEC)) /* those that start one */
 
 struct option_row {
     const char *name;
@@ -29,6 +30,10 @@ const char *const scenario_names[SCENARIO_COUNT] = {
     [SCENARIO_SCALE] = "scale",
     [SCENARIO_SERVER] = "server",
     [SCENARIO_REUSE] = "reuse",
+    [SCENARIO_RESTART] = "restart",
+    [SCENARIO_CODEC] = "codec",
+    [SCENARIO_POLICY] = "policy",
+    [SCENARIO_NVME] = "nvme",
 };
 
 const char *const scenario_summaries[SCENARIO_COUNT] = {
@@ -40,34 +45,50 @@ const char *const scenario_summaries[SCENARIO_COUNT] = {
     [SCENARIO_SCALE] = "1 to N processes on one hot prefix",
     [SCENARIO_SERVER] = "commits and evictions a second, 64 lanes",
     [SCENARIO_REUSE] = "worker processes replay a trace and share its blocks",
+    [SCENARIO_POLICY] = "TRACE...: what a cache of each size would hit, by eviction policy",
+    [SCENARIO_CODEC] = "blocks at rest: ratio, rate and error of each codec; verifying, sealing",
+    [SCENARIO_NVME] = "spill to and fetch from a local disk, beside fio",
+    [SCENARIO_RESTART] = "kill -9 of the server, until another client hits again",
 };
 
 static const struct option_row rows[] = {
     {"json", KIND_TEXT, offsetof(struct options, json_path), ON_ALL,
         "FILE, or - for standard output: the result as one JSON object"},
     {"socket", KIND_TEXT, offsetof(struct options, socket_path),
-        ON_ALL & ~(ON(PUT) | ON(GET) | ON(SERVER)),
+        ON_SIDECAR & ~(ON(PUT) | ON(GET) | ON(SERVER) | ON(RESTART) | ON(NVME)),
         "PATH of a running sidecar (default: start a private one)"},
-    {"cisternd", KIND_TEXT, offsetof(struct options, cisternd_path), ON_ALL,
+    {"cisternd", KIND_TEXT, offsetof(struct options, cisternd_path), ON_SIDECAR,
         "PATH of the sidecar's program (default: beside this one)"},
     {"seed", KIND_COUNT, offsetof(struct options, seed), ON_ALL & ~ON(REUSE),
-        "NUMBER that the keys are made from (default 42)"},
-    {"runs", KIND_COUNT, offsetof(struct options, runs), ON_ALL & ~ON(REUSE),
+        "NUMBER that the keys, or the blocks, are made from (default 42)"},
+    {"runs", KIND_COUNT, offsetof(struct options, runs), ON_ALL & ~(ON(REUSE) | ON(POLICY)),
         "how many runs the median is taken of (default 5)"},
-    {"pool", KIND_SIZE, offsetof(struct options, pool_bytes), ON_ALL & ~(ON(PREFIX) | ON(SCALE)),
+    {"pool", KIND_SIZE, offsetof(struct options, pool_bytes),
+        ON_SIDECAR & ~(ON(PREFIX) | ON(SCALE) | ON(RESTART) | ON(NVME)),
         "SIZE of the private sidecar's pool"},
     {"entries", KIND_COUNT, offsetof(struct options, entries), ON(HIT),
         "blocks in the index (default 1000000)"},
-    {"cpu-server", KIND_CPU, offsetof(struct options, cpu_server), ON_ALL & ~ON(REUSE),
+    {"blocks", KIND_COUNT, offsetof(struct options, blocks), ON(RESTART),
+        "blocks of 4 KiB in the pool, which is of that size (default 1000000)"},
+    {"dir", KIND_TEXT, offsetof(struct options, dir_path), ON(NVME),
+        "FOLDER on the disk to measure (default: the current one)"},
+    {"file", KIND_SIZE, offsetof(struct options, file_bytes), ON(NVME),
+        "SIZE of the file, ours and fio's (default 2GiB)"},
+    {"cpu-server", KIND_CPU, offsetof(struct options, cpu_server),
+        ON_SIDECAR & ~(ON(REUSE) | ON(RESTART)),
         "core of the sidecar: NUMBER, auto or none (default auto)"},
     {"cpu-client", KIND_CPU, offsetof(struct options, cpu_client),
-        ON_ALL & ~(ON(REUSE) | ON(SCALE)),
+        ON_SIDECAR & ~(ON(REUSE) | ON(SCALE) | ON(RESTART)),
         "core of the client: NUMBER, auto or none (default auto)"},
     {"trace", KIND_TEXT, offsetof(struct options, trace_path), ON(REUSE),
         "FILE or folder of .jsonl: agent logs, or requests with hash_ids"},
+    {"sizes", KIND_TEXT, offsetof(struct options, sizes), ON(POLICY),
+        "of the cache: blocks, or % of the trace's blocks (default 1%,5%,10%,25%,50%)"},
+    {"generate", KIND_TEXT, offsetof(struct options, generate), ON(POLICY),
+        "sessions, zipf, scan, bursts, mix or all: made loads, besides or instead of traces"},
     {"workers", KIND_COUNT, offsetof(struct options, workers), ON(REUSE),
         "worker processes (default 4)"},
-    {"block-tokens", KIND_COUNT, offsetof(struct options, block_tokens), ON(REUSE),
+    {"block-tokens", KIND_COUNT, offsetof(struct options, block_tokens), ON(REUSE) | ON(POLICY),
         "tokens a block (default 64; 512 where the trace brings hashes)"},
     {"block-bytes", KIND_SIZE, offsetof(struct options, block_bytes), ON(REUSE),
         "SIZE of a block (default 64KiB)"},
@@ -230,6 +251,14 @@ bool options_parse(int argc, char **argv, struct options *out_options, bool *out
         return false;
     }
     for (int i = 2; i < argc; i++) {
+        if (options.scenario == SCENARIO_POLICY && argv[i][0] != '-') {
+            if (options.trace_count == OPTIONS_TRACES_MAX) {
+                fprintf(stderr, "cistern-bench: %u traces at most\n", OPTIONS_TRACES_MAX);
+                return false;
+            }
+            options.traces[options.trace_count++] = argv[i];
+            continue;
+        }
         const char *name = strncmp(argv[i], "--", 2) == 0 ? argv[i] + 2 : "";
         size_t length = strcspn(name, "=");
         const struct option_row *row = find_row(name, length);

@@ -19,11 +19,16 @@ enum scenario_kind {
     SCENARIO_SCALE,
     SCENARIO_SERVER,
     SCENARIO_REUSE,
+    SCENARIO_RESTART,
+    SCENARIO_CODEC,
+    SCENARIO_POLICY,
+    SCENARIO_NVME,
     SCENARIO_COUNT
 };
 
 #define OPTIONS_CPU_AUTO (-1)
 #define OPTIONS_CPU_NONE (-2)
+#define OPTIONS_TRACES_MAX 16u
 
 /* Texts are borrowed from argv. */
 struct options {
@@ -32,9 +37,16 @@ struct options {
     const char *socket_path; /* a running sidecar; NULL: start a private one */
     const char *cisternd_path; /* NULL: found beside the program */
     const char *trace_path;
+    const char *traces[OPTIONS_TRACES_MAX]; /* policy: named without an option */
+    uint32_t trace_count;
+    const char *sizes;
+    const char *generate;
+    const char *dir_path;
     uint64_t seed;
     uint64_t entries;
+    uint64_t blocks;
     uint64_t pool_bytes;
+    uint64_t file_bytes;
     uint64_t block_bytes;
     uint64_t block_tokens;
     uint64_t workers;

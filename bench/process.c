@@ -166,6 +166,21 @@ bool process_alive(const struct process *process)
            info.si_pid == 0;
 }
 
+pid_t process_child(const struct process *process)
+{
+    char path[64];
+    int child = 0;
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)process->pid, (int)process->pid);
+    FILE *file = process->pid > 0 ? fopen(path, "re") : NULL;
+    if (file == NULL || fscanf(file, "%d", &child) != 1) {
+        child = 0;
+    }
+    if (file != NULL) {
+        fclose(file);
+    }
+    return child;
+}
+
 double process_cpu_seconds(const struct process *process)
 {
     char path[64];

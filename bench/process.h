@@ -36,6 +36,10 @@ bool process_start(
 /* True while it has not ended by itself. */
 bool process_alive(const struct process *process);
 
+/* The child that it has started itself, as a keeper its server; 0: none, or the kernel does not
+ * say. */
+pid_t process_child(const struct process *process);
+
 /* CPU seconds it has used, from /proc; 0 if unknown. */
 double process_cpu_seconds(const struct process *process);
 

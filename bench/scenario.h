@@ -21,5 +21,9 @@ bool scenario_commit(const struct options *options, struct report *report);
 bool scenario_scale(const struct options *options, struct report *report);
 bool scenario_server(const struct options *options, struct report *report);
 bool scenario_reuse(const struct options *options, struct report *report);
+bool scenario_codec(const struct options *options, struct report *report);
+bool scenario_policy(const struct options *options, struct report *report);
+bool scenario_nvme(const struct options *options, struct report *report);
+bool scenario_restart(const struct options *options, struct report *report);
 
 #endif

@@ -40,6 +40,19 @@ static void options_are_read(void **state)
     assert_int_equal(options.cpu_client, OPTIONS_CPU_AUTO);
 }
 
+static void policy_takes_traces_without_an_option(void **state)
+{
+    (void)state;
+    struct options options;
+    const char *words[] = {"bench", "policy", "a.jsonl", "--sizes", "1%", "b"};
+    const char *elsewhere[] = {"bench", "hit", "a.jsonl"};
+    assert_true(parse(6, words, &options));
+    assert_int_equal(options.trace_count, 2);
+    assert_string_equal(options.traces[1], "b");
+    assert_string_equal(options.sizes, "1%");
+    assert_false(parse(3, elsewhere, &options));
+}
+
 static void what_would_do_nothing_is_refused(void **state)
 {
     (void)state;
@@ -64,6 +77,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sizes_have_units),
         cmocka_unit_test(options_are_read),
+        cmocka_unit_test(policy_takes_traces_without_an_option),
         cmocka_unit_test(what_would_do_nothing_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
