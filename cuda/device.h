@@ -49,6 +49,13 @@ struct device {
     int (*open)(
         const struct device_wish *wish, struct device_pool *out_pool, char *why, size_t why_bytes);
 
+    /* Map memory that the open() of an earlier process made, to go on with what lies in it: `fd`,
+     * which is taken over, `bytes`, and of `as` its node and kind of pages. Called once, at start,
+     * on the server's thread, instead of open(); does not touch the pages. Required.
+     * Returns 0, STATUS_MALFORMED (another size, not sealed) or STATUS_IO. */
+    int (*adopt)(
+        int fd, uint64_t bytes, const struct device_pool *as, struct device_pool *out_pool);
+
     /* One line for --explain and the log: kind of memory, size, page size, node. Called at any time
      * on the server's thread; does not block. Required. */
     void (*describe)(const struct device_pool *pool, char *out_text, size_t text_bytes);

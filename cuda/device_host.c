@@ -191,6 +191,19 @@ static int device_host_open(
     return status;
 }
 
+static int device_host_adopt(
+    int fd, uint64_t bytes, const struct device_pool *as, struct device_pool *out_pool)
+{
+    struct segment segment = SEGMENT_NONE;
+    int status = segment_adopt(fd, bytes, false, &segment);
+    if (status == STATUS_OK) {
+        segment.huge = as->segment.huge;
+        *out_pool =
+            (struct device_pool){.device = &device_host, .segment = segment, .node = as->node};
+    }
+    return status;
+}
+
 static void device_host_describe(const struct device_pool *pool, char *out_text, size_t text_bytes)
 {
     char node[32] = "any node";
@@ -210,6 +223,7 @@ static void device_host_close(struct device_pool *pool)
 const struct device device_host = {
     .name = "host",
     .open = device_host_open,
+    .adopt = device_host_adopt,
     .describe = device_host_describe,
     .close = device_host_close,
 };

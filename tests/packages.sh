@@ -8,12 +8,12 @@ packages_of() {
     case $1 in
     build)
         echo gcc libc6-dev meson ninja-build pkg-config python3 libssl-dev libxxhash-dev \
-            liburing-dev libhiredis-dev libinih-dev libcjson-dev libcmocka-dev
+            liburing-dev libhiredis-dev libinih-dev libcjson-dev libcmocka-dev libzstd-dev
         ;;
     # What the tests use when it is there; without it the tests concerned skip, and say so.
     test) echo clang libclang-rt-14-dev clang-format spin shellcheck codespell ;;
-    # The bench's rival. Its own private server on a temporary socket, never the system's.
-    bench) echo redis-server ;;
+    # The bench's rivals. Redis: a private server on a temporary socket, never the system's.
+    bench) echo redis-server fio ;;
     *)
         echo "packages.sh: no group '$1'" >&2
         return 1

@@ -69,6 +69,21 @@ static void matches(struct stage *stage)
     stage_expect(stage, "match", &tally, 0);
 }
 
+/* What is hot already is fetched without a word to the sidecar. */
+static void fetches(struct stage *stage)
+{
+    size_t hot = 0;
+    tally_start();
+    for (uint32_t i = 0; i < BLOCKS; i += STAGE_BLOCKS) {
+        int status = cistern_fetch(stage->handle, stage->keys, STAGE_BLOCKS, 0, &hot);
+        int hint = cistern_prefetch(stage->handle, stage->keys, STAGE_BLOCKS);
+        child_need(stage->page, status == CISTERN_OK && hint == CISTERN_OK && hot == STAGE_BLOCKS,
+            "fetch: %s, %zu hot", cistern_status_name(status), hot);
+    }
+    struct tally tally = tally_stop();
+    stage_expect(stage, "fetch of hot blocks", &tally, 0);
+}
+
 static void copies(struct stage *stage)
 {
     static char data[WORKER_BLOCK_BYTES];
@@ -161,6 +176,7 @@ static void all(struct stage *stage)
     one_by_one(stage);
     in_batches(stage);
     matches(stage);
+    fetches(stage);
     copies(stage);
     misses(stage);
     released_by_another(&handover);

@@ -8,12 +8,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -75,14 +77,13 @@ static void become(const struct daemon *daemon)
     _exit(127);
 }
 
-/* Does it answer? That somebody listens is not enough: the kernel may keep the listening socket
- * of a killed server for a moment longer. */
-static bool answers(const struct daemon *daemon)
+/* Ask it who it is. That somebody listens is not enough: the kernel may keep the listening socket
+ * of a killed server for a moment longer. Returns false if nobody answers. */
+static bool ask(const struct daemon *daemon, int64_t patience_us, struct welcome *out_welcome)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct timeval patience = {.tv_sec = 1};
+    struct timeval patience = {.tv_sec = patience_us / 1000000, .tv_usec = patience_us % 1000000};
     struct hello hello = {.magic = HELLO_MAGIC, .abi = LAYOUT_ABI, .kind = HELLO_OBSERVE};
-    struct welcome welcome = {.status = STATUS_NO_SERVER};
     uint32_t fds = 0;
     memcpy(address.sun_path, daemon->socket, strlen(daemon->socket) + 1);
     int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
@@ -91,12 +92,66 @@ static bool answers(const struct daemon *daemon)
                     connect(fd, (const struct sockaddr *)&address, sizeof address) == 0;
     if (answered) {
         (void)hello_send(fd, &hello, sizeof hello, NULL, 0);
-        answered = hello_receive(fd, &welcome, sizeof welcome, NULL, 0, &fds) == STATUS_OK;
+        answered = hello_receive(fd, out_welcome, sizeof *out_welcome, NULL, 0, &fds) == STATUS_OK;
     }
     if (fd >= 0) {
         (void)close(fd);
     }
-    return answered && (welcome.status == STATUS_OK || welcome.status == STATUS_DENIED);
+    return answered;
+}
+
+static bool answers(const struct daemon *daemon)
+{
+    struct welcome welcome;
+    return ask(daemon, 1000000, &welcome) &&
+           (welcome.status == STATUS_OK || welcome.status == STATUS_DENIED);
+}
+
+pid_t daemon_server(const struct daemon *daemon)
+{
+    struct welcome welcome;
+    int pid = 0;
+    if (!ask(daemon, 1000000, &welcome) || welcome.status != STATUS_OK) {
+        return 0;
+    }
+    welcome.info[sizeof welcome.info - 1] = '\0';
+    return sscanf(welcome.info, "pid %d", &pid) == 1 ? pid : 0;
+}
+
+pid_t daemon_awaits(const struct daemon *daemon, pid_t old)
+{
+    uint64_t deadline = child_now_ns() + START_NS;
+    while (child_now_ns() < deadline) {
+        pid_t pid = daemon_server(daemon);
+        if (pid != 0 && pid != old) {
+            return pid;
+        }
+        child_nap();
+    }
+    (void)fprintf(stderr, "no other server came after %d:\n", (int)old);
+    daemon_show_log(daemon);
+    return 0;
+}
+
+/* SIGKILL a process that is not our child, and wait until it is gone. */
+static void kill_stranger(pid_t pid)
+{
+    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    (void)kill(pid, SIGKILL);
+    if (pidfd >= 0) {
+        struct pollfd look = {.fd = pidfd, .events = POLLIN};
+        (void)poll(&look, 1, (int)(STOP_NS / 1000000u));
+        (void)close(pidfd);
+    }
+}
+
+pid_t daemon_kill_server(const struct daemon *daemon)
+{
+    pid_t pid = daemon_server(daemon);
+    if (pid > 0) {
+        kill_stranger(pid);
+    }
+    return pid;
 }
 
 bool daemon_lives(const struct daemon *daemon)
@@ -151,9 +206,31 @@ bool daemon_start(struct daemon *out_daemon, const char *const flags[])
     return true;
 }
 
+/* The children of a process, of which a keeper has one. 0: none. */
+static pid_t child_of(pid_t parent)
+{
+    char path[64];
+    int pid = 0;
+    (void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)parent, (int)parent);
+    FILE *file = fopen(path, "re");
+    if (file == NULL || fscanf(file, "%d", &pid) != 1) {
+        pid = 0;
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return pid;
+}
+
 void daemon_kill(struct daemon *daemon)
 {
     if (daemon->pid > 0) {
+        /* Stopped, it starts no other server; killed first, it would let this one end cleanly. */
+        (void)kill(daemon->pid, SIGSTOP);
+        pid_t server = child_of(daemon->pid);
+        if (server > 0) {
+            kill_stranger(server);
+        }
         (void)kill(daemon->pid, SIGKILL);
         (void)waitpid(daemon->pid, NULL, 0);
         daemon->pid = 0;

@@ -17,7 +17,7 @@ struct daemon {
     char log[96];
     char program[512];
     const char *flags[DAEMON_FLAGS + 1]; /* further ones, NULL at the end; the caller's texts */
-    pid_t pid; /* 0: not running */
+    pid_t pid; /* of what was started: the keeper, or with --no-keeper the server; 0: none */
 };
 
 /* Is the program built? A test for which it is not skips (exit 77, and says so). */
@@ -35,8 +35,20 @@ void daemon_clean_environment(void);
 /* SIGTERM, a deadline, then SIGKILL. Returns true if it ended by itself with status 0. */
 bool daemon_stop(struct daemon *daemon);
 
-/* kill -9, and wait until it is gone. The folder stays. */
+/* kill -9 of all of it, keeper and server, and wait until it is gone: nothing of it can be taken
+ * over. The folder stays. */
 void daemon_kill(struct daemon *daemon);
+
+/* The process that serves now, by its own word; 0 if nobody answers. */
+pid_t daemon_server(const struct daemon *daemon);
+
+/* kill -9 of the server alone, and wait until it is gone. The keeper starts another one: see
+ * daemon_awaits(). Returns the pid that it had, 0 if nobody answered. */
+pid_t daemon_kill_server(const struct daemon *daemon);
+
+/* Wait until a server answers that is not `old`. Returns its pid; 0 at a deadline, with the log on
+ * stderr. */
+pid_t daemon_awaits(const struct daemon *daemon, pid_t old);
 
 /* Start it again on the same socket, after daemon_stop() or daemon_kill(). */
 bool daemon_restart(struct daemon *daemon);

@@ -71,18 +71,34 @@ uint64_t gauge_get(const struct gauge *gauge, enum counter which)
     return counter_get(gauge->index.header->counter, which);
 }
 
-bool gauge_becomes(const struct gauge *gauge, enum counter which, uint64_t value)
+/* Wait until the counter lies between the two. */
+static bool gauge_waits(
+    const struct gauge *gauge, enum counter which, uint64_t least, uint64_t most)
 {
     uint64_t deadline = child_now_ns() + BECOMES_NS;
-    while (gauge_get(gauge, which) != value) {
+    for (;;) {
+        uint64_t value = gauge_get(gauge, which);
+        if (value >= least && value <= most) {
+            return true;
+        }
         if (child_now_ns() > deadline) {
-            (void)fprintf(stderr, "%s is %llu, and never became %llu\n", counter_name(which),
-                (unsigned long long)gauge_get(gauge, which), (unsigned long long)value);
+            (void)fprintf(stderr, "%s is %llu, and never became %llu%s\n", counter_name(which),
+                (unsigned long long)value, (unsigned long long)least,
+                most > least ? " or more" : "");
             return false;
         }
         child_nap();
     }
-    return true;
+}
+
+bool gauge_becomes(const struct gauge *gauge, enum counter which, uint64_t value)
+{
+    return gauge_waits(gauge, which, value, value);
+}
+
+bool gauge_reaches(const struct gauge *gauge, enum counter which, uint64_t value)
+{
+    return gauge_waits(gauge, which, value, UINT64_MAX);
 }
 
 uint32_t gauge_slots(const struct gauge *gauge, uint32_t state)

@@ -24,6 +24,9 @@ uint64_t gauge_get(const struct gauge *gauge, enum counter which);
  * with a line on stderr, at a deadline that only a leak can reach. */
 bool gauge_becomes(const struct gauge *gauge, enum counter which, uint64_t value);
 
+/* The same, until it is `value` or more. */
+bool gauge_reaches(const struct gauge *gauge, enum counter which, uint64_t value);
+
 /* How many descriptors are in `state` now. */
 uint32_t gauge_slots(const struct gauge *gauge, uint32_t state);
 

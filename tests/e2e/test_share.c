@@ -107,13 +107,15 @@ static void test_who_says_goodbye_and_ends_did_not_die(void **state)
     struct gauge gauge;
     struct child child;
     assert_true(gauge_open(&gauge, daemon->socket));
+    pid_t server = daemon_server(daemon);
+    assert_true(server > 0);
     for (uint64_t i = 1; i <= 20; i++) {
         assert_true(child_start(&child, come_and_go, *state));
         assert_true(child_reaches(&child, 1));
-        assert_int_equal(kill(daemon->pid, SIGSTOP), 0);
+        assert_int_equal(kill(server, SIGSTOP), 0);
         child_let(&child, 1);
         int status = child_end(&child);
-        assert_int_equal(kill(daemon->pid, SIGCONT), 0);
+        assert_int_equal(kill(server, SIGCONT), 0);
         assert_int_equal(status, 0);
         assert_true(gauge_becomes(&gauge, COUNTER_sessions_now, 0));
         assert_int_equal(gauge_get(&gauge, COUNTER_sessions_closed), i);

@@ -43,7 +43,9 @@ int scene_open(void **state)
     static struct scene scene;
     scene = (struct scene){.gauge = {.segment = SEGMENT_NONE}};
     *state = &scene;
-    bool ready = daemon_start(&scene.daemon, NULL) &&
+    /* Without a keeper, which would heal a crash that these tests are to show. */
+    static const char *const flags[] = {"--no-keeper", NULL};
+    bool ready = daemon_start(&scene.daemon, flags) &&
                  gauge_open(&scene.gauge, scene.daemon.socket) &&
                  child_start(&scene.honest, work_honestly, &scene) &&
                  child_reaches(&scene.honest, 1) && scene_is_unharmed(&scene);

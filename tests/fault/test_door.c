@@ -205,6 +205,7 @@ static int count_fds(const struct daemon *daemon)
 {
     char path[64];
     int count = 0;
+    /* Without a keeper it is the server; to ask it for its pid would open a descriptor there. */
     (void)snprintf(path, sizeof path, "/proc/%d/fd", daemon->pid);
     DIR *folder = opendir(path);
     assert_non_null(folder);

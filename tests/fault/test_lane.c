@@ -47,7 +47,7 @@ static void need_served(struct child_page *page, struct intruder *intruder, cons
 
 static void send_unknown_types(struct child_page *page, struct intruder *intruder)
 {
-    const uint32_t types[] = {REQUEST_NONE, REQUEST_FENCE + 1, 1000, UINT32_MAX};
+    const uint32_t types[] = {REQUEST_NONE, REQUEST_FETCH + 1, 1000, UINT32_MAX};
     for (size_t i = 0; i < CHECK_COUNT(types); i++) {
         intruder_send(intruder, &(struct request){.type = types[i]});
     }

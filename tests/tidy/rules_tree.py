@@ -14,12 +14,14 @@ BELOW = {
 }
 # Inside the sidecar: each row may include itself and the rows before.
 SIDECAR = (
-    ("config", "log", "loop", "host", "uring", "moment"),
+    ("config", "keep", "log", "loop", "host", "uring", "moment"),
     ("tier",),
     ("block", "peer"),
     ("session", "http", "metrics"),
+    ("recover",),
     ("server",),
-    ("keeper", "main"),
+    ("keeper",),
+    ("main",),
 )
 
 
