@@ -267,6 +267,20 @@ static int open_parts(struct server *server, bool warm, char *why, size_t why_by
     return status;
 }
 
+/* At a first start a tier that cannot be opened is an error. After a takeover the blocks in memory
+ * are worth more than the lesson. */
+static int open_tiers(struct server *server, bool warm, char *why, size_t why_bytes)
+{
+    int status = server_tiers_open(server, why, why_bytes);
+    if (status != STATUS_OK && warm) {
+        log_line(server->log, LOG_ERROR, "server",
+            "%s: %s; going on without it until the next start", status_name(status), why);
+        server_tiers_close(server);
+        status = STATUS_OK;
+    }
+    return status;
+}
+
 int server_open(struct server *out_server, const struct config *config, const struct host *host,
     struct log *log, struct keep *keep, char *why, size_t why_bytes)
 {
@@ -294,11 +308,12 @@ int server_open(struct server *out_server, const struct config *config, const st
         server_close(server);
     }
     if (status != STATUS_OK) {
+        warm = false;
         recover_renounce(keep);
         status = open_parts(server, false, why, why_bytes);
     }
     if (status == STATUS_OK) {
-        status = server_tiers_open(server, why, why_bytes);
+        status = open_tiers(server, warm, why, why_bytes);
     }
     if (status == STATUS_OK) {
         status = open_door(server, why, why_bytes);
