@@ -3,8 +3,9 @@
  *
  * Called by server.c (plan, open, close, describe), server_run.c (turn, tick) and main (explain);
  * on the server's thread. A tier that cannot be opened is an error of the first start: a wrong key
- * or a directory that another daemon has is not passed over in silence. Always: sizes that are "auto"
- * come out the same as long as the files exist, because files of another size would be made anew.
+ * or a directory that another daemon has is not passed over in silence. Always: sizes that are
+ * "auto" come out the same as long as the files exist, because files of another size would be made
+ * anew.
  */
 #ifndef CISTERN_SIDECAR_SERVER_TIERS_H
 #define CISTERN_SIDECAR_SERVER_TIERS_H

@@ -151,7 +151,8 @@ static void test_another_key_opens_nothing(void **state)
 
     write_key(key, 'b');
     assert_true(daemon_restart(&scene.daemon));
-    /* What lies there is found in the background; who asks before that is not told why it misses. */
+    /* What lies there is found in the background; who asks before that is not told why it misses.
+     */
     for (uint32_t i = 0; i < LOOKS_MOST && !cold_logged(&scene, "another key"); i++) {
         assert_int_equal(read_what_is_left(&scene), 0);
     }
