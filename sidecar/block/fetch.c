@@ -109,9 +109,12 @@ static enum counter wait_for(struct blocks *blocks, uint32_t batch, uint32_t num
     if (!name_of(blocks, &want->key, want->space, &wanted.id)) {
         return COUNTER_fetches_missed;
     }
+    /* What is on its way to the session already is one slot, however often it asks. */
     uint32_t session = of->ask.session;
+    uint32_t found = fetch_table_find(&blocks->fetches, &wanted.id, want->space);
+    bool again = found != NONE && fetch_batch_waits(batches, session, found);
     uint32_t used = hold_count(&blocks->holds, session) + batches->sessions[session].waits;
-    if (used >= of->ask.quota) {
+    if (!again && used >= of->ask.quota) {
         return COUNTER_fetches_refused;
     }
     bool refused;

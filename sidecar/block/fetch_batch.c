@@ -6,6 +6,7 @@
 
 #include <assert.h>
 
+#define LOOKS 64u /* at those who wait for one read */
 #define NONE FETCH_BATCH_NONE
 
 uint64_t fetch_batch_arena_bytes(uint32_t waits_max, uint32_t reads_max, uint32_t sessions_max)
@@ -66,6 +67,19 @@ uint32_t fetch_batch_begin(struct fetch_batches *batches, const struct fetch_ask
     return at;
 }
 
+/* A wait of the session for this read, among the last few. */
+static uint32_t find_wait(const struct fetch_batches *batches, uint32_t session, uint32_t read)
+{
+    uint32_t at = batches->of_read[read];
+    for (uint32_t i = 0; i < LOOKS && at != NONE; i++) {
+        if (batches->batches[batches->waits[at].batch].ask.session == session) {
+            return at;
+        }
+        at = batches->waits[at].read_after;
+    }
+    return NONE;
+}
+
 /* Take a wait out of every list. */
 static void cut(struct fetch_batches *batches, uint32_t at)
 {
@@ -87,9 +101,17 @@ static void cut(struct fetch_batches *batches, uint32_t at)
     if (wait->read_after != NONE) {
         batches->waits[wait->read_after].read_before = wait->read_before;
     }
-    assert(batch->waits > 0 && batches->sessions[batch->ask.session].waits > 0);
+    assert(batch->waits > 0);
     batch->waits--;
-    batches->sessions[batch->ask.session].waits--;
+    if (!wait->again) {
+        uint32_t other = find_wait(batches, batch->ask.session, wait->read);
+        assert(batches->sessions[batch->ask.session].waits > 0);
+        if (other != NONE) {
+            batches->waits[other].again = false; /* it stands for the slot now */
+        } else {
+            batches->sessions[batch->ask.session].waits--;
+        }
+    }
     wait->batch_after = batches->free_wait;
     batches->free_wait = at;
 }
@@ -144,6 +166,11 @@ void fetch_batch_close(
     }
 }
 
+bool fetch_batch_waits(const struct fetch_batches *batches, uint32_t session, uint32_t read)
+{
+    return find_wait(batches, session, read) != NONE;
+}
+
 uint32_t fetch_batch_wait(
     struct fetch_batches *batches, uint32_t batch, uint32_t number, uint32_t read)
 {
@@ -161,6 +188,7 @@ uint32_t fetch_batch_wait(
         .batch_after = owner->first_wait,
         .read_before = NONE,
         .read_after = batches->of_read[read],
+        .again = fetch_batch_waits(batches, owner->ask.session, read),
     };
     if (owner->first_wait != NONE) {
         batches->waits[owner->first_wait].batch_before = at;
@@ -171,7 +199,7 @@ uint32_t fetch_batch_wait(
     owner->first_wait = at;
     batches->of_read[read] = at;
     owner->waits++;
-    batches->sessions[owner->ask.session].waits++;
+    batches->sessions[owner->ask.session].waits += batches->waits[at].again ? 0 : 1;
     return at;
 }
 

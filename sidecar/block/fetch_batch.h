@@ -60,6 +60,7 @@ struct fetch_wait {
     uint32_t read_before;
     uint32_t read_after;
     bool told; /* its REPLY_PART was sent */
+    bool again; /* its session waited for this read before: one slot, counted once */
 };
 
 struct fetch_batch_session {
@@ -109,6 +110,9 @@ uint32_t fetch_batch_begin(struct fetch_batches *batches, const struct fetch_ask
 /* Its last block came. It may be answered, and gone, now. */
 void fetch_batch_close(
     struct fetch_batches *batches, uint32_t batch, const struct fetch_answers *answers);
+
+/* Does the session wait for this read already? Looks at the last few who do. */
+bool fetch_batch_waits(const struct fetch_batches *batches, uint32_t session, uint32_t read);
 
 /* Block `number` of the batch is on its way with `read`. Returns the wait, or FETCH_BATCH_NONE. */
 uint32_t fetch_batch_wait(

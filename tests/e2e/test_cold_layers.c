@@ -66,8 +66,10 @@ static void cool(struct child_page *page, cistern_t *handle, const struct gauge 
     }
 }
 
-static void read_first_layers(
-    struct child_page *page, cistern_t *handle, const struct cistern_key *keys)
+#define COUNT(name) (unsigned long long)gauge_get(gauge, COUNTER_##name)
+
+static void read_first_layers(struct child_page *page, cistern_t *handle, const struct gauge *gauge,
+    const struct cistern_key *keys)
 {
     struct cistern_view views[PREFIX];
     size_t count = 0;
@@ -83,8 +85,12 @@ static void read_first_layers(
     /* The rest joins what is under way already, and the views stay as they are. */
     size_t hot = 0;
     status = cistern_fetch(handle, keys, PREFIX, FETCH_NS, &hot);
-    child_need(page, status == CISTERN_OK && hot == PREFIX, "fetch: %s, %zu blocks",
-        cistern_status_name(status), hot);
+    child_need(page, status == CISTERN_OK && hot == PREFIX,
+        "fetch: %s, %zu blocks; missed %llu, late %llu, refused %llu, corrupt %llu, errors %llu, "
+        "holds expired %llu, evictions %llu",
+        cistern_status_name(status), hot, COUNT(fetches_missed), COUNT(fetches_late),
+        COUNT(fetches_refused), COUNT(tier_corrupt), COUNT(tier_errors), COUNT(holds_expired),
+        COUNT(evictions));
     for (uint64_t i = 0; i < PREFIX; i++) {
         child_need(page, worker_is_right(views[i].data, 2 * LAYER_BYTES, i + 1),
             "the first layers of block %llu changed", (unsigned long long)i);
@@ -105,7 +111,7 @@ static int layers_first(void *context, struct child_page *page)
         put(page, handle, i + 1, i == 0);
     }
     cool(page, handle, &gauge, keys);
-    read_first_layers(page, handle, keys);
+    read_first_layers(page, handle, &gauge, keys);
     struct cistern_view views[PREFIX];
     size_t count = 0;
     int status = cistern_acquire(handle, keys, PREFIX, views, &count);

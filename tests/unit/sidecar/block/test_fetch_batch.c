@@ -95,6 +95,33 @@ static void owed_replies_are_those_of_the_seats_own_ring(void **state)
     cold_pass(&world, 10 * COLD_MS);
 }
 
+/* The first layers of a prefix, and then all of it: the same slots, whose quota is just enough. */
+static void asking_again_for_what_is_under_way_takes_no_more_of_the_quota(void **state)
+{
+    (void)state;
+    for (uint64_t i = 1; i <= 4; i++) {
+        cold_put(&world, i);
+    }
+    struct fetch_ask parts = {.session = 1, .seat = 1, .blocks = 4, .quota = 4, .part_bytes = 8};
+    uint64_t first = cold_ask(&world, &parts, 1);
+    (void)cold_step(&world);
+    struct fetch_ask whole = {.session = 1, .seat = 2, .blocks = 4, .quota = 4};
+    uint64_t second = cold_ask(&world, &whole, 1);
+    assert_int_equal(batches()->sessions[1].waits, 4);
+    (void)cold_step(&world);
+    double_end_all(&world.tier, STATUS_OK);
+    (void)cold_step(&world);
+    assert_int_equal(cold_answer(&world, first)->hot, 4);
+    assert_int_equal(cold_answer(&world, second)->hot, 4);
+    assert_int_equal(batches()->sessions[1].waits, 0);
+    assert_int_equal(cold_count(&world, COUNTER_fetches_refused), 0);
+    /* Another one is one too many. */
+    cold_put(&world, 5);
+    uint64_t third =
+        cold_ask(&world, &(struct fetch_ask){.session = 1, .blocks = 1, .quota = 4}, 5);
+    assert_int_equal(cold_answer(&world, third)->hot, 0);
+}
+
 static void a_cancelled_batch_is_silent_and_one_of_events_stands(void **state)
 {
     (void)state;
@@ -157,6 +184,7 @@ int main(void)
         IN_WORLD(a_kept_answer_goes_with_its_session),
         IN_WORLD(a_session_has_a_few_batches_and_others_have_theirs),
         IN_WORLD(owed_replies_are_those_of_the_seats_own_ring),
+        IN_WORLD(asking_again_for_what_is_under_way_takes_no_more_of_the_quota),
         IN_WORLD(a_cancelled_batch_is_silent_and_one_of_events_stands),
         IN_WORLD(a_batch_that_is_late_before_it_is_whole_is_answered_at_its_end),
         IN_WORLD(a_batch_given_up_half_way_leaves_nothing),
