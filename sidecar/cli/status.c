@@ -7,6 +7,9 @@
 #include <inttypes.h>
 #include <string.h>
 
+#define VALUE_BYTES 256u
+#define SIZES 4u /* of the what-if counters: a half, once, twice, four times */
+
 /* One line "name value" of the sidecar's own words. Returns the next line, or NULL. */
 static const char *next_line(const char *at, char *name, char *value, size_t room)
 {
@@ -46,8 +49,8 @@ static void print_string(const char *text, FILE *out)
 
 static void print_json(const struct observe *observe, FILE *out)
 {
-    char name[128];
-    char value[128];
+    char name[VALUE_BYTES];
+    char value[VALUE_BYTES];
     const char *at = observe->welcome.info;
     (void)fputc('{', out);
     while ((at = next_line(at, name, value, sizeof name)) != NULL) {
@@ -75,20 +78,43 @@ static void tame(char *text)
     }
 }
 
+/* "what if" of one kind of memory: the share of uses that would hit at each size. */
+static void print_what_if(const _Atomic uint64_t *counters, enum counter uses_counter,
+    enum counter half, const char *what, FILE *out)
+{
+    static const char *const names[SIZES] = {"1/2", "1", "2", "4"};
+    double uses = (double)counter_get(counters, uses_counter);
+    if (uses <= 0) {
+        return;
+    }
+    (void)fprintf(out, "%-24s", what);
+    for (uint32_t i = 0; i < SIZES; i++) {
+        double hits = (double)counter_get(counters, (enum counter)(half + i));
+        (void)fprintf(out, "%s%.1f %% at %s x its size", i == 0 ? "" : ", ",
+            hits > uses ? 100.0 : hits / uses * 100, names[i]);
+    }
+    (void)fputs("\n", out);
+}
+
 static void print_text(const struct observe *observe, FILE *out)
 {
-    char name[128];
-    char value[128];
+    char name[VALUE_BYTES];
+    char value[VALUE_BYTES];
     const char *at = observe->welcome.info;
     while ((at = next_line(at, name, value, sizeof name)) != NULL) {
         tame(name);
         tame(value);
-        (void)fprintf(out, "%-18s%s\n", name, value);
+        (void)fprintf(out, "%-24s%s\n", name, value);
     }
     uint32_t sleeping = shared32_load_relaxed(&observe->index.header->server_sleeping);
-    (void)fprintf(out, "%-18s%s\n\n", "server", sleeping % 2 == 1 ? "sleeping" : "polling");
+    (void)fprintf(out, "%-24s%s\n", "server", sleeping % 2 == 1 ? "sleeping" : "polling");
+    const _Atomic uint64_t *counters = observe->index.header->counter;
+    print_what_if(counters, COUNTER_whatif_uses, COUNTER_whatif_hits_half, "hits, by pool", out);
+    print_what_if(
+        counters, COUNTER_whatif_cold_uses, COUNTER_whatif_cold_hits_half, "hits, by disk", out);
+    (void)fputs("\n", out);
     for (enum counter i = 0; i < COUNTER_COUNT; i++) {
-        (void)fprintf(out, "%-18s%14" PRIu64 " %-9s %s\n", counter_name(i),
+        (void)fprintf(out, "%-24s%14" PRIu64 " %-10s %s\n", counter_name(i),
             counter_get(observe->index.header->counter, i), counter_unit(i), counter_what(i));
     }
 }

@@ -300,6 +300,7 @@ static void add_new(struct tiers *tiers, enum counter which, uint64_t now, uint6
 void tiers_tick(struct tiers *tiers)
 {
     uint64_t load_ns[TIERS_MAX];
+    double error = 0;
     for (uint32_t i = 0; i < tiers->count; i++) {
         struct tier_health now;
         const struct tier_health *before = &tiers->seen[i];
@@ -311,10 +312,12 @@ void tiers_tick(struct tiers *tiers)
         add_new(tiers, COUNTER_tier_reinserted, now.reinserted, before->reinserted);
         add_new(tiers, COUNTER_tier_written_bytes, now.written_bytes, before->written_bytes);
         add_new(tiers, COUNTER_tier_read_bytes, now.read_bytes, before->read_bytes);
+        error = now.error_worst > error ? now.error_worst : error;
         tiers->seen[i] = now;
         /* One that is down comes last; one that was not measured yet, where it was put. */
         load_ns[i] = now.up ? now.load_ns : UINT64_MAX;
     }
+    counter_set(tiers->counters, COUNTER_tier_error_ppm, (uint64_t)(error * 1e6));
     for (uint32_t i = 1; i < tiers->count; i++) {
         uint32_t number = tiers->order[i];
         uint32_t at = i;

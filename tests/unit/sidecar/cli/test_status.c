@@ -93,7 +93,26 @@ static void a_line_longer_than_its_room_is_cut(void **state)
     info[300] = ' ';
     info[sizeof info - 1] = '\0';
     char *text = print(info, true);
-    assert_int_equal(strspn(text + 2, "n"), 127);
+    assert_int_equal(strspn(text + 2, "n"), 255);
+    free(text);
+}
+
+static void what_if_is_told_as_shares_once_there_were_uses(void **state)
+{
+    (void)state;
+    for (enum counter i = 0; i < COUNTER_COUNT; i++) {
+        counter_set(header.counter, i, 0);
+    }
+    char *text = print("", false);
+    assert_null(strstr(text, "hits, by pool"));
+    free(text);
+    counter_set(header.counter, COUNTER_whatif_uses, 200);
+    counter_set(header.counter, COUNTER_whatif_hits_half, 50);
+    counter_set(header.counter, COUNTER_whatif_hits_four, 201); /* an estimate may pass it */
+    text = print("", false);
+    assert_non_null(strstr(text, "25.0 % at 1/2 x its size, 0.0 % at 1 x"));
+    assert_non_null(strstr(text, "100.0 % at 4 x its size\n"));
+    assert_null(strstr(text, "hits, by disk"));
     free(text);
 }
 
@@ -119,6 +138,7 @@ int main(void)
         cmocka_unit_test(json_has_every_counter_once),
         cmocka_unit_test(a_terminal_gets_no_control_characters),
         cmocka_unit_test(a_line_longer_than_its_room_is_cut),
+        cmocka_unit_test(what_if_is_told_as_shares_once_there_were_uses),
         cmocka_unit_test(it_says_whether_the_server_sleeps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
