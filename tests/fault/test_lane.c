@@ -173,7 +173,7 @@ static void send_random_requests(struct child_page *page, struct intruder *intru
         for (size_t word = 0; word < LANE_REQUEST_WORDS; word++) {
             ((uint64_t *)(void *)&request)[word] = check_random(&random);
         }
-        request.type %= REQUEST_FENCE + 2;
+        request.type %= REQUEST_FETCH + 2;
         request.slot %= 4096;
         request.generation %= 4;
         request.key.word[0] %= 8;

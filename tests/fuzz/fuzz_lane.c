@@ -92,7 +92,7 @@ static void move_request(struct player *player, struct target_input *input)
     uint8_t kind = target_take8(input);
     uint8_t key = target_take8(input);
     struct request request = {
-        .type = kind % (REQUEST_FENCE + 2u),
+        .type = kind % (REQUEST_FETCH + 2u),
         .flags = target_take8(input),
         .cookie = target_take8(input),
         .count = target_take8(input) % 12u,
