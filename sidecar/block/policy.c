@@ -21,6 +21,7 @@ uint64_t policy_arena_bytes(uint32_t slots)
 {
     return arena_bytes(slots, sizeof(struct policy_node)) + ghost_arena_bytes(slots + 1) +
            ghost_history_arena_bytes(history_buckets(slots)) + policy_watch_arena_bytes(slots) +
+           policy_referee_arena_bytes(slots) +
            arena_bytes(POLICY_MOST, sizeof(struct policy_adaptive));
 }
 
@@ -35,6 +36,7 @@ void policy_memory_open(struct policy_memory *memory, uint32_t slots, struct are
     ghost_open(&memory->ghosts, slots + 1, arena);
     ghost_history_open(&memory->history, history_buckets(slots), arena);
     policy_watch_open(&memory->watch, slots, arena);
+    memory->referees = policy_referee_open(slots, arena);
     memory->adaptive = arena_take(arena, POLICY_MOST, sizeof memory->adaptive[0]);
     while (slots >> memory->time_shift > UINT32_C(1) << TIME_BITS) {
         memory->time_shift++;

@@ -78,6 +78,7 @@ struct policy_node {
 };
 
 struct policy_adaptive;
+struct policy_referee;
 
 /* What all policies share. */
 struct policy_memory {
@@ -88,6 +89,7 @@ struct policy_memory {
     struct ghost_history history;
     struct policy_watch watch;
     struct policy_adaptive *adaptive; /* POLICY_MOST */
+    struct policy_referee *referees; /* POLICY_REFEREES */
     uint32_t opened; /* how many of them have an owner */
     uint32_t time_shift; /* time is uses of all blocks, in units of 2^time_shift */
     uint64_t used;

@@ -8,20 +8,22 @@
  * only the oldest leaf of each segment is compared; blocks with resident children stand nowhere,
  * and go on the shelf, at their own age, when the last child goes.
  *
+ * Where blocks are alike, what is learned is noise around LRU's order: both orders are tried in
+ * small shadows of the cache, policy_referee.h, and while LRU's hits more, worth goes by the last
+ * use alone. Nothing moves when the order changes: the shelf is the same for both.
+ *
  * Always: a block behind a missing one goes first, because nobody can reach it. While nothing is
  * known, and where all classes behave alike, the order is LRU's.
  */
 #include "sidecar/block/policy_adaptive.h"
 
 #include "sidecar/block/policy.h"
+#include "sidecar/block/policy_class.h"
 #include "sidecar/block/policy_plan.h"
 
 #include <assert.h>
 #include <string.h>
 
-#define TURN_MOST 4u
-#define AGAIN (TURN_MOST + 1) /* the first class of blocks used more than once */
-#define GAPS 7u
 #define USES_MOST 255u
 
 #define SEGMENTS_PER_CAPACITY 32u
@@ -32,7 +34,6 @@
 #define HORIZON_CAPACITIES 32u
 #define HORIZON_LEAST 50000u
 
-static_assert(AGAIN + 4 * GAPS + 1 == POLICY_HAZARD_CLASSES, "each class has its number");
 static_assert(POLICY_SHELF_ROWS == 2 * POLICY_HAZARD_CLASSES, "a row for each class and cost");
 
 static uint32_t now_of(const struct policy *policy)
@@ -48,23 +49,6 @@ static uint32_t row_of(const struct policy_node *node, enum policy_cost cost)
     return node->list + (cost == POLICY_FETCH ? POLICY_HAZARD_CLASSES : 0);
 }
 
-/* How long a block took to be used again: under 2^9 uses, 2^11, and so on. */
-static uint32_t gap_of(uint64_t uses)
-{
-    uint32_t log = uses < 2 ? 0 : 63 - (uint32_t)__builtin_clzll(uses);
-    uint32_t gap = log < 8 ? 0 : (log - 8) / 2;
-    return gap < GAPS ? gap : GAPS - 1;
-}
-
-static uint32_t class_of(const struct policy *policy, const struct policy_node *node, uint32_t gap)
-{
-    if (node->uses == 1) {
-        return node->turn < TURN_MOST ? node->turn : TURN_MOST;
-    }
-    uint32_t often = node->uses >= 8 ? 3 : node->uses >= 4 ? 2 : node->uses >= 3 ? 1 : 0;
-    return AGAIN + often * GAPS + gap_of((uint64_t)gap << policy->memory->time_shift);
-}
-
 static void open_policy(struct policy *policy)
 {
     struct policy_memory *memory = policy->memory;
@@ -74,23 +58,39 @@ static void open_policy(struct policy *policy)
     memory->opened++;
 }
 
+static uint32_t larger(uint32_t left, uint32_t right)
+{
+    return left > right ? left : right;
+}
+
+/* How long a segment of the shelf is, in time. */
+static uint32_t width_of(const struct policy *policy)
+{
+    uint32_t width = policy->capacity / SEGMENTS_PER_CAPACITY >> policy->memory->time_shift;
+    return larger(width, 1);
+}
+
+/* As learned. */
+static struct policy_plan_view view_of(const struct policy *policy)
+{
+    return (struct policy_plan_view){
+        .hazard = &policy->adaptive->hazard,
+        .depths = policy->adaptive->depths,
+        .weights = &policy->memory->weights,
+    };
+}
+
 static void bear(struct policy *policy)
 {
     struct policy_adaptive *own = policy->adaptive;
     own->born = 1;
     own->learn_at = LEARN_FIRST;
-    /* Blocks used once are a group, and those used as often as each other, whatever their gap. */
     uint8_t groups[POLICY_HAZARD_CLASSES];
-    for (uint32_t class = 0; class < POLICY_HAZARD_CLASSES; class ++) {
-        groups[class] = class < AGAIN ? 0 : (uint8_t)(1 + (class - AGAIN) / GAPS);
-    }
+    policy_class_groups(groups);
     policy_hazard_open(&own->hazard, groups);
     policy_shelf_open(&own->shelf, now_of(policy));
-}
-
-static uint32_t larger(uint32_t left, uint32_t right)
-{
-    return left > right ? left : right;
+    own->referee = policy_referee_take(
+        policy->memory->referees, policy->capacity, width_of(policy), now_of(policy));
 }
 
 /* Count a share of the watched blocks, or all that are left. */
@@ -132,8 +132,7 @@ static void pass_time(struct policy *policy)
     own->events++;
     own->planned++;
     uint32_t now = now_of(policy);
-    uint32_t width = policy->capacity / SEGMENTS_PER_CAPACITY >> memory->time_shift;
-    if ((int32_t)(now - own->shelf.starts[0]) >= (int32_t)larger(width, 1)) {
+    if ((int32_t)(now - own->shelf.starts[0]) >= (int32_t)width_of(policy)) {
         policy_shelf_cut(&own->shelf, memory->nodes, now);
         own->planned = PLAN_MOST;
     }
@@ -143,17 +142,35 @@ static void pass_time(struct policy *policy)
     }
 }
 
-/* The block is used now, `gap` after the use before. */
-static void classify(struct policy *policy, struct policy_node *node, uint32_t gap)
+/* Both orders are tried on it; when the better one is another, what was planned is out of date. */
+static void ask_referee(struct policy *policy, uint32_t slot, uint8_t class, bool comes)
 {
     struct policy_adaptive *own = policy->adaptive;
-    uint32_t class = class_of(policy, node, gap);
+    if (own->referee == NULL) {
+        return;
+    }
+    struct policy_plan_view view = view_of(policy);
+    bool before = own->referee->recency;
+    policy_referee_use(
+        own->referee, &view, policy->memory->nodes, slot, class, comes, now_of(policy));
+    if (own->referee->recency != before) {
+        own->planned = PLAN_MOST;
+    }
+}
+
+/* The block is used now, `gap` after the use before; `comes`: by its commit. */
+static void classify(struct policy *policy, uint32_t slot, uint32_t gap, bool comes)
+{
+    struct policy_adaptive *own = policy->adaptive;
+    struct policy_node *node = &policy->memory->nodes[slot];
+    uint8_t class = (uint8_t)policy_class_of(node, (uint64_t)gap << policy->memory->time_shift);
     /* Out of reach now, but not for ever: what becomes of it counts like any other block. */
-    node->list = node->missing ? POLICY_UNREACHABLE : (uint8_t) class;
+    node->list = node->missing ? POLICY_UNREACHABLE : class;
     node->stamp = now_of(policy);
     own->depths[class] += ((float)node->depth - own->depths[class]) / 64;
-    policy_watch_use(&policy->memory->watch, &own->hazard, own->number, node->key_hash,
-        (uint8_t) class, node->stamp);
+    policy_watch_use(
+        &policy->memory->watch, &own->hazard, own->number, node->key_hash, class, node->stamp);
+    ask_referee(policy, slot, class, comes);
 }
 
 static void shelve(struct policy *policy, uint32_t slot, bool newest)
@@ -210,7 +227,7 @@ static void came(struct policy *policy, uint32_t slot)
         node->turn = past.turn;
         gap = now_of(policy) - past.used_at;
     }
-    classify(policy, node, gap);
+    classify(policy, slot, gap, true);
     shelve(policy, slot, true);
 }
 
@@ -225,7 +242,7 @@ static void used(struct policy *policy, uint32_t slot)
     node->missing = 0;
     node->touched = 1;
     node->uses = node->uses < USES_MOST ? (uint8_t)(node->uses + 1) : USES_MOST;
-    classify(policy, node, now_of(policy) - node->stamp);
+    classify(policy, slot, now_of(policy) - node->stamp, false);
     if (listed) {
         shelve(policy, slot, true);
     }
@@ -279,6 +296,15 @@ static void costs(struct policy *policy, uint32_t slot, enum policy_cost before)
     }
 }
 
+static uint32_t make_plan(
+    const struct policy *policy, struct policy_plan_step plan[POLICY_PLAN_STEPS])
+{
+    const struct policy_adaptive *own = policy->adaptive;
+    struct policy_plan_view view = view_of(policy);
+    view.recency = own->referee != NULL && own->referee->recency;
+    return policy_plan_make(&own->shelf, &view, now_of(policy), plan);
+}
+
 static uint32_t next(struct policy *policy, uint32_t *passes)
 {
     (void)passes;
@@ -291,7 +317,7 @@ static uint32_t next(struct policy *policy, uint32_t *passes)
             if (fresh) {
                 break;
             }
-            own->steps = (uint8_t)policy_plan_make(policy, now_of(policy), own->plan);
+            own->steps = (uint8_t)make_plan(policy, own->plan);
             own->step = 0;
             own->planned = 0;
             fresh = true;
@@ -316,7 +342,7 @@ static uint32_t coming(const struct policy *policy, uint32_t max, uint32_t *out_
     const struct policy_node *nodes = policy->memory->nodes;
     const struct policy_shelf *shelf = &policy->adaptive->shelf;
     struct policy_plan_step plan[POLICY_PLAN_STEPS];
-    uint32_t steps = policy->adaptive->born ? policy_plan_make(policy, now_of(policy), plan) : 0;
+    uint32_t steps = policy->adaptive->born ? make_plan(policy, plan) : 0;
     uint32_t count = 0;
     for (uint32_t i = 0; i < steps; i++) {
         uint32_t slot = shelf->ends[plan[i].row][plan[i].column].oldest;
@@ -340,7 +366,18 @@ static uint32_t coming(const struct policy *policy, uint32_t max, uint32_t *out_
 
 static void resized(struct policy *policy)
 {
-    policy->adaptive->planned = PLAN_MOST;
+    struct policy_adaptive *own = policy->adaptive;
+    struct policy_memory *memory = policy->memory;
+    uint32_t width = width_of(policy);
+    own->planned = PLAN_MOST;
+    if (own->referee != NULL && policy->capacity > 0) {
+        policy_referee_resize(own->referee, policy->capacity, width, now_of(policy));
+    } else if (own->referee != NULL) {
+        policy_referee_drop(&own->referee);
+    } else if (own->born && policy->capacity > 0) {
+        own->referee =
+            policy_referee_take(memory->referees, policy->capacity, width, now_of(policy));
+    }
 }
 
 const struct policy_ops policy_adaptive = {

@@ -4,6 +4,7 @@
 
 #include "sidecar/block/policy_hazard.h"
 #include "sidecar/block/policy_plan.h"
+#include "sidecar/block/policy_referee.h"
 #include "sidecar/block/policy_shelf.h"
 
 #include <stdint.h>
@@ -24,6 +25,7 @@ struct policy_adaptive {
     struct policy_hazard hazard;
     struct policy_watch_census census;
     struct policy_shelf shelf;
+    struct policy_referee *referee; /* NULL while other classes have them all */
 };
 
 #endif
