@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 struct fio_job {
-    const char *file; /* made and written once by fio_prepare() */
+    const char *file; /* writes: made and written once by fio_prepare(); reads: it only reads it */
     uint64_t file_bytes;
     uint64_t block_bytes;
     uint64_t run_bytes; /* to move in this run */

@@ -13,8 +13,10 @@
 #include <unistd.h>
 
 #define POOL_BYTES (UINT64_C(256) << 20)
+#define HUGE_BYTES (UINT64_C(2) << 20)
 #define REGION_BYTES (UINT64_C(64) << 20)
 #define PENDING 2 /* STATUS_PENDING, CISTERN_PENDING */
+#define POLL_NS INT64_C(50000) /* as long as cisternd looks before it sleeps */
 #define EVENTS 64u
 #define WAIT_MS 10000
 
@@ -84,8 +86,9 @@ static bool work(struct pass *pass)
     struct tier_done done[EVENTS];
     uint64_t ready[EVENTS + 256];
     uint32_t free = 0;
-    /* Stores wait in the tier for the device, as they do for block/spill; a fetch that waited there
-     * would only look slow. */
+    /* Stores beyond the depth wait in the tier, as those of block/spill do: so the device has as
+     * much to do as fio gives it while blocks are handed over. Fetches are as many as fio has:
+     * waiting would count as latency. */
     uint32_t width = pass->store ? 2 * run->depth : run->depth;
     for (uint32_t i = 0; i < width; i++) {
         ready[free++] = i;
@@ -99,6 +102,9 @@ static bool work(struct pass *pass)
             pass->begun++;
         }
         uint32_t count = tier_poll(run->tier, (uint64_t)clock_now_ns(), done, EVENTS);
+        for (int64_t until = clock_now_ns() + POLL_NS; count == 0 && clock_now_ns() < until;) {
+            count = tier_poll(run->tier, (uint64_t)clock_now_ns(), done, EVENTS);
+        }
         for (uint32_t i = 0; i < count; i++) {
             take(pass, &done[i], ready, &free);
         }
@@ -152,21 +158,20 @@ bool nvme_run_fetch(struct nvme_run *run, uint64_t bytes, struct fio_result *out
     return move(run, false, bytes, out_result);
 }
 
+/* In huge pages as the daemon's pool, here transparent ones, which need no set-up: of scattered
+ * pages of 4 KiB a transfer has hundreds of segments, and the disk gives half (nvme.md, 16). */
 static bool open_pool(struct nvme_run *run)
 {
-    int memory = memfd_create("pool", MFD_CLOEXEC);
-    if (memory < 0 || ftruncate(memory, (off_t)run->pool_bytes) != 0) {
+    uint64_t bytes = run->pool_bytes + HUGE_BYTES;
+    char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) {
         perror("cistern-bench: pool");
         return false;
     }
-    void *pool =
-        mmap(NULL, run->pool_bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, memory, 0);
-    (void)close(memory);
-    if (pool == MAP_FAILED) {
-        perror("cistern-bench: pool");
-        return false;
-    }
-    run->pool = pool;
+    run->memory = memory;
+    uint64_t skip = (HUGE_BYTES - (uintptr_t)memory % HUGE_BYTES) % HUGE_BYTES;
+    run->pool = (uint8_t *)memory + skip;
+    (void)madvise(run->pool, run->pool_bytes, MADV_HUGEPAGE);
     for (uint64_t at = 0; at < run->pool_bytes; at += sizeof run->random) {
         uint64_t word = rng_next(&run->random);
         memcpy(run->pool + at, &word, sizeof word);
@@ -214,9 +219,9 @@ void nvme_run_close(struct nvme_run *run)
         tier_close(run->tier, UINT64_C(10000000000));
         run->tier = NULL;
     }
-    if (run->pool != NULL) {
-        (void)munmap(run->pool, run->pool_bytes);
-        run->pool = NULL;
+    if (run->memory != NULL) {
+        (void)munmap(run->memory, run->pool_bytes + HUGE_BYTES);
+        run->memory = NULL;
     }
     free(run->latency_us);
     run->latency_us = NULL;

@@ -10,7 +10,8 @@
 struct nvme_run {
     struct tier *tier;
     struct log log;
-    uint8_t *pool; /* memory that blocks come from and go to, a memfd as the daemon's */
+    void *memory; /* the pool and a bit; owned */
+    uint8_t *pool; /* where blocks come from and go to */
     uint64_t pool_bytes;
     uint64_t block_bytes;
     uint32_t depth;

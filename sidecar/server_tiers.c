@@ -15,7 +15,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#define FILE_NAME "cistern.tier" /* in each directory, as nvme_file makes it */
 #define COLD_BLOCKS_MOST UINT64_C(16777216) /* by themselves: 256 MiB of hints */
 #define FREE_PART 2u /* of the free space is taken by "auto" */
 #define REGION_PART 128u /* of a file, or a little more: "auto" of nvme_region */
@@ -50,8 +49,8 @@ static uint32_t sharers(const struct server_tiers_plan *plan, dev_t device)
 /* Is there a file of an earlier life? */
 static bool find_file(const char *directory, struct stat *out_about)
 {
-    char path[CONFIG_PATHS_BYTES + sizeof FILE_NAME + 1];
-    (void)snprintf(path, sizeof path, "%s/" FILE_NAME, directory);
+    char path[CONFIG_PATHS_BYTES + sizeof TIER_NVME_FILE + 1];
+    (void)snprintf(path, sizeof path, "%s/" TIER_NVME_FILE, directory);
     return stat(path, out_about) == 0;
 }
 

@@ -86,8 +86,8 @@ void policy_watch_count(struct policy_watch *watch, struct policy_hazard *hazard
     uint32_t end = entries - census->next < most ? entries : census->next + most;
     struct policy_watch_entry *entry = &watch->entries[census->next];
     struct policy_watch_entry *last = &watch->entries[end];
-    /* Neighbours are often alike: they are added up before they are stored, because each addition to
-     * a word in memory waits for the one before it. */
+    /* Neighbours are often alike: they are added up before they are stored, because each addition
+     * to a word in memory waits for the one before it. */
     float unused = 0;
     float *count = &unused;
     uint32_t run = 0;

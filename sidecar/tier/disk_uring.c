@@ -37,7 +37,8 @@ struct engine {
     bool pieces_over; /* all are, or the kernel wants no more */
     struct disk_op *ready; /* started, not in the ring yet; oldest first */
     struct disk_op **ready_end;
-    struct disk_op *done;
+    struct disk_op *done; /* oldest first */
+    struct disk_op **done_end;
 };
 
 /* Reads before writes: a client may wait for a read, nobody for a write. */
@@ -147,6 +148,7 @@ static int engine_open(
         .pool_bytes = options->pool_bytes,
     };
     engine->ready_end = &engine->ready;
+    engine->done_end = &engine->done;
     char ring[DISK_NOTE];
     char memory[DISK_NOTE];
     int status = uring_open(&engine->uring, ring, sizeof ring);
@@ -188,8 +190,9 @@ static void settle(struct engine *engine, struct disk_op *op, int result)
         put_ready(engine, op);
         return;
     }
-    op->next = engine->done;
-    engine->done = op;
+    op->next = NULL;
+    *engine->done_end = op;
+    engine->done_end = &op->next;
 }
 
 static void reap(struct engine *engine)
@@ -247,6 +250,7 @@ static struct disk_op *engine_next(struct disk *disk)
     struct disk_op *op = engine->done;
     if (op != NULL) {
         engine->done = op->next;
+        engine->done_end = op->next == NULL ? &engine->done : engine->done_end;
     }
     return op;
 }

@@ -3,6 +3,7 @@
 
 #include "shm/status.h"
 #include "sidecar/moment.h"
+#include "sidecar/tier/tier_nvme.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,8 +15,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define NAME "cistern.tier"
-#define NAME_NEW "cistern.tier.new"
+#define NAME TIER_NVME_FILE
+#define NAME_NEW TIER_NVME_FILE ".new"
 #define LOCK_WAIT_NS UINT64_C(1000000000)
 #define LOCK_LOOK_NS 10000000
 

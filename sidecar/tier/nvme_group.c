@@ -167,11 +167,17 @@ static struct nvme_queue *next_queue(struct nvme_worker *worker)
 
 static bool may_begin(const struct nvme_worker *worker)
 {
+    /* INDEX pages are no load for the device: a depth of them would leave it half idle. */
+    uint32_t groups = 0;
+    for (uint32_t i = 0; i < NVME_WORKER_STRETCHES; i++) {
+        groups += worker->stretch[i].groups;
+    }
+    uint32_t writes = worker->writes > groups ? worker->writes - groups : 0;
     bool loading = worker->loads > 0 || worker->urgent.first != NULL || worker->ahead.first != NULL;
     uint32_t depth = loading ? (worker->options.depth + YIELD - 1) / YIELD : worker->options.depth;
     uint32_t waiting = worker->stores.count + worker->moves.count;
-    if (waiting == 0 || (worker->writes > 0 &&
-                            (worker->writes >= depth || worker->write_bytes >= UNDER_WAY_BYTES))) {
+    if (waiting == 0 ||
+        (worker->writes > 0 && (writes >= depth || worker->write_bytes >= UNDER_WAY_BYTES))) {
         return false;
     }
     /* The device is busy, and a larger group costs it less: let it grow. */

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SHOW_BYTES (UINT32_C(256) << 10) /* finished since the front was told last */
 #define SECOND_NS UINT64_C(1000000000)
 /* Hashing as much takes longer than the system call: the disk shall not wait for it. */
 #define SUBMIT_BYTES (UINT32_C(256) << 10)
@@ -135,6 +136,7 @@ static bool reap(struct nvme_worker *worker)
         worker->write_bytes -= op->bytes;
         nvme_channel_add(&worker->channel->written_bytes, op->result == 0 ? op->bytes : 0);
     }
+    worker->reaped_bytes += op->bytes;
     if (op->result != 0) {
         nvme_watch_failed(worker, op);
     } else if (io != &worker->probe_io) {
@@ -162,6 +164,17 @@ static bool is_over(struct nvme_worker *worker)
     return over && worker->reads == 0 && worker->writes == 0;
 }
 
+/* What was answered since the last time: the front may be asleep, and a wake-up costs as much as a
+ * small read, so it waits for a few (nvme.md, decision 15). */
+static void show(struct nvme_worker *worker)
+{
+    worker->reaped_bytes = 0;
+    if (worker->answered) {
+        worker->answered = false;
+        nvme_channel_show(worker->channel);
+    }
+}
+
 /* Begin what can begin. Returns true if it was the last turn. */
 static bool turn(struct nvme_worker *worker, uint64_t now_ns)
 {
@@ -175,15 +188,15 @@ static bool turn(struct nvme_worker *worker, uint64_t now_ns)
     if (over) {
         nvme_thread_answer(worker, worker->stop, STATUS_OK);
     }
-    if (worker->answered) {
-        worker->answered = false;
-        nvme_channel_show(worker->channel);
+    if (over || worker->reaped_bytes >= SHOW_BYTES) {
+        show(worker);
     }
     return over;
 }
 
 static void wait(struct nvme_worker *worker, uint64_t now_ns)
 {
+    show(worker);
     uint64_t until_ns = worker->gone ? now_ns + SECOND_NS : worker->look_ns;
     if (worker->stop != NULL && worker->stop->deadline_ns < until_ns) {
         until_ns = worker->stop->deadline_ns + 1;

@@ -121,6 +121,7 @@ struct nvme_worker {
     struct nvme_stretch stretch[NVME_WORKER_STRETCHES];
     struct nvme_recover recover;
     bool answered; /* something was put that the front cannot see yet */
+    uint64_t reaped_bytes; /* finished since the front was shown answers */
     struct nvme_queue notes; /* NOTE ops that we may fill */
     struct nvme_op *stop; /* NULL: nobody asked us to end */
     uint32_t errors_in_row;

@@ -74,6 +74,7 @@ struct tier_done {
 struct tier_health {
     bool up; /* false: it refuses everything for now; `note` says why, and the remedy */
     char note[TIER_NOTE];
+    bool finding; /* what an earlier life left is still looked for: more FOUND may come */
     uint64_t capacity_bytes;
     uint64_t used_bytes;
     uint64_t blocks; /* held now */
@@ -109,7 +110,9 @@ struct tier_ops {
      * STATUS_TOO_LARGE: `room` is too small; STATUS_IO. Does not block, but tier_file. */
     int (*load)(struct tier *tier, const struct tier_wish *wish, uint64_t cookie);
 
-    /* Forget a block, if it is here; no LOST follows. A load under way may still end with OK. */
+    /* Forget a block, if it is known to be here; no LOST follows. A load under way may still end
+     * with OK. While `finding`, and after a restart, an older copy may be FOUND again: the same
+     * bytes, which do no harm; whoever wants it gone drops it once more. */
     void (*drop)(struct tier *tier, const struct tier_id *id);
 
     /* Take up to `room` events, oldest first; returns how many. Never waits. */

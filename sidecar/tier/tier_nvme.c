@@ -223,6 +223,7 @@ static void add_dir(const struct nvme *nvme, const struct nvme_dir *dir, struct 
     health->read_bytes += shared64_load_relaxed(&dir->channel->read_bytes);
     health->errors += shared64_load_relaxed(&dir->channel->errors);
     health->corrupt += dir->corrupt + shared64_load_relaxed(&dir->channel->corrupt);
+    health->finding = health->finding || dir->pages_over < NVME_PAGES;
     if (nvme_is_down(dir)) {
         (void)snprintf(health->note, sizeof health->note, "%s", dir->note);
     } else {

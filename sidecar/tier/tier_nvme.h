@@ -12,6 +12,7 @@
 #include "sidecar/tier/tier.h"
 
 #define TIER_NVME_DIRS 8u
+#define TIER_NVME_FILE "cistern.tier" /* in each directory */
 
 enum tier_nvme_io { TIER_NVME_AUTO, TIER_NVME_URING, TIER_NVME_THREADS };
 

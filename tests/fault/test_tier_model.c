@@ -7,15 +7,18 @@
  * usage: test_tier_model [ROUNDS [PART]]: only backends whose name has PART.
  */
 #include "shm/status.h"
+#include "sidecar/moment.h"
 #include "sidecar/tier/tier_fault.h"
 #include "tests/conform/conform.h"
 
+#include <poll.h>
 #include <string.h>
 
 #define BLOCKS 48u /* numbers */
 #define OPERATIONS 60u /* a round, at most */
 #define BYTES_MOST 150000u
 #define BACKENDS_MAX 16u
+#define DELAY_POLLS 8u
 
 /* What conform_backend.open has to know beside the place; one test runs at a time. */
 struct model {
@@ -39,7 +42,7 @@ static int open_model(
     const struct conform_place *place, struct tier **out_tier, char *why, size_t why_bytes)
 {
     struct tier_fault_options options = {.seed = check_random(&model.random),
-        .delay_polls = 8,
+        .delay_polls = DELAY_POLLS,
         .spoil = spoil,
         .context = &model.world.place};
     int status = model.below->open(place, &options.inner, why, why_bytes);
@@ -128,6 +131,23 @@ static void recover(struct conform *world)
     }
 }
 
+/* What was dropped before it was found comes back: go on when all was found, and told. */
+static void reopen(struct conform *world)
+{
+    uint64_t deadline = moment_ns() + CONFORM_WAIT_NS;
+    conform_reopen(world);
+    while (conform_health(world).finding) {
+        struct pollfd wait = {.fd = tier_fd(world->tier), .events = POLLIN};
+        assert_true(moment_ns() < deadline);
+        if (conform_poll(world, BLOCKS) == 0) {
+            assert_true(poll(&wait, 1, 1000) >= 0);
+        }
+    }
+    for (uint32_t i = 0; i <= DELAY_POLLS; i++) {
+        (void)conform_poll(world, BLOCKS);
+    }
+}
+
 static void run_round(struct conform *world)
 {
     world->forgiving = true;
@@ -136,11 +156,11 @@ static void run_round(struct conform *world)
         operate(world);
     }
     if (check_random(&model.random) % 16 == 0) { /* in the middle of everything */
-        conform_reopen(world);
+        reopen(world);
     }
     recover(world);
     if (check_random(&model.random) % 16 == 0) {
-        conform_reopen(world);
+        reopen(world);
     }
 }
 
