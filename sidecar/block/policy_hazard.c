@@ -16,6 +16,7 @@
 #define FIRST_CHANCE 0.02f
 #define FALL 0.8f /* from one age to the next */
 #define POOL_PRIOR 50.0f
+#define TAIL 0.12f /* what a worth keeps, at least, from one age (half an octave) to the next */
 #define GROUP_PRIOR 16.0f
 #define CLASS_PRIOR 40.0f
 
@@ -100,6 +101,16 @@ static void add(struct ages *to, const float *from)
     }
 }
 
+/* Age is counted in uses of all blocks, so a new load beside an old one makes all ages longer at
+ * once: a block that was always used again at one age must not be worthless at twice that age. */
+static void soften(float worth[POLICY_HAZARD_AGES])
+{
+    for (uint32_t age = 1; age < AGES; age++) {
+        float least = worth[age - 1] * TAIL;
+        worth[age] = worth[age] < least ? least : worth[age];
+    }
+}
+
 void policy_hazard_learn(
     struct policy_hazard *hazard, const struct policy_hazard_counts *alive, float keep)
 {
@@ -124,6 +135,7 @@ void policy_hazard_learn(
         lean(hazard->used.of[class], &risks[class], &chance[hazard->groups[class]], CLASS_PRIOR,
             &own);
         weigh(&own, hazard->worth.of[class]);
+        soften(hazard->worth.of[class]);
         for (uint32_t age = 0; age < AGES; age++) {
             hazard->used.of[class][age] *= keep;
             hazard->unused.of[class][age] *= keep;

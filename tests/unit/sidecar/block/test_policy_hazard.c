@@ -48,6 +48,22 @@ static void test_ages_are_in_order(void **state)
     assert_true(policy_hazard_age(5) < policy_hazard_age(6));
 }
 
+/* A reader in a loop, always seen after 100 uses of others; then others double their pace. */
+static void test_worth_has_no_cliff_behind_the_age_of_all_uses(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 20000; i++) {
+        policy_hazard_used(&hazard, 1, 100);
+        policy_hazard_unused(&hazard, 2, 100000);
+    }
+    policy_hazard_learn(&hazard, &nobody, 1);
+    const float *loop = hazard.worth.of[1];
+    assert_true(loop[policy_hazard_age(400)] > hazard.worth.of[2][policy_hazard_age(1)]);
+    for (uint32_t age = 1; age < POLICY_HAZARD_AGES; age++) {
+        assert_true(loop[age] >= loop[age - 1] / 10);
+    }
+}
+
 static void test_a_class_that_is_used_more_is_worth_more(void **state)
 {
     (void)state;
@@ -118,6 +134,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_worth_falls_with_age_while_nothing_is_known, open_hazard),
         cmocka_unit_test(test_ages_are_in_order),
+        cmocka_unit_test_setup(test_worth_has_no_cliff_behind_the_age_of_all_uses, open_hazard),
         cmocka_unit_test_setup(test_a_class_that_is_used_more_is_worth_more, open_hazard),
         cmocka_unit_test_setup(
             test_worth_rises_towards_the_age_at_which_blocks_come_back, open_hazard),
