@@ -18,6 +18,7 @@
 #define OPERATIONS 60u /* a round, at most */
 #define BYTES_MOST 150000u
 #define BACKENDS_MAX 16u
+#define LOOK_MS 2 /* the end of the search comes without an event */
 #define DELAY_POLLS 8u
 
 /* What conform_backend.open has to know beside the place; one test runs at a time. */
@@ -140,7 +141,7 @@ static void reopen(struct conform *world)
         struct pollfd wait = {.fd = tier_fd(world->tier), .events = POLLIN};
         assert_true(moment_ns() < deadline);
         if (conform_poll(world, BLOCKS) == 0) {
-            assert_true(poll(&wait, 1, 1000) >= 0);
+            assert_true(poll(&wait, 1, LOOK_MS) >= 0);
         }
     }
     for (uint32_t i = 0; i <= DELAY_POLLS; i++) {
