@@ -84,16 +84,9 @@ void policy_watch_count(struct policy_watch *watch, struct policy_hazard *hazard
 {
     uint32_t entries = policy_watch_entries(watch);
     uint32_t end = entries - census->next < most ? entries : census->next + most;
-    struct policy_watch_entry *entry = &watch->entries[census->next];
-    struct policy_watch_entry *last = &watch->entries[end];
-    /* Neighbours are often alike: they are added up before they are stored, because each addition
-     * to a word in memory waits for the one before it. */
-    float unused = 0;
-    float *count = &unused;
-    uint32_t run = 0;
-    uint32_t live = 0;
-    for (; entry != last; entry++) {
-        live += entry->live;
+    for (; census->next < end; census->next++) {
+        struct policy_watch_entry *entry = &watch->entries[census->next];
+        census->live += entry->live;
         if (!entry->live || entry->owner != owner) {
             continue;
         }
@@ -101,19 +94,10 @@ void policy_watch_count(struct policy_watch *watch, struct policy_hazard *hazard
         if (time > horizon) {
             policy_hazard_unused(hazard, entry->class, time);
             entry->live = 0;
-            continue;
+        } else {
+            census->alive.of[entry->class][policy_hazard_age(time)] += 1;
         }
-        float *its = &census->alive.of[entry->class][policy_hazard_age(time)];
-        if (its != count) {
-            *count += (float)run;
-            count = its;
-            run = 0;
-        }
-        run++;
     }
-    *count += (float)run;
-    census->live += live;
-    census->next = end;
 }
 
 void policy_watch_adjust(struct policy_watch *watch, const struct policy_watch_census *census)
