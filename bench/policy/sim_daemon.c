@@ -42,15 +42,15 @@ static void *open_sim(const struct trace *trace, uint32_t capacity, enum policy_
     cache->slot_of = malloc((size_t)trace->unique * sizeof cache->slot_of[0]);
     cache->block_of = malloc(((size_t)capacity + 1) * sizeof cache->block_of[0]);
     if (cache->slot_of == NULL || cache->block_of == NULL ||
-        arena_open(policy_arena_bytes(capacity + 1), &cache->arena) != STATUS_OK) {
+        arena_open(policy_arena_bytes(kind, capacity + 1), &cache->arena) != STATUS_OK) {
         close_sim(cache);
         return NULL;
     }
     for (uint64_t block = 0; block < trace->unique; block++) {
         cache->slot_of[block] = POLICY_NONE;
     }
-    policy_memory_open(&cache->memory, capacity + 1, &cache->arena);
-    policy_open(&cache->policy, kind, &cache->memory);
+    policy_memory_open(&cache->memory, kind, capacity + 1, &cache->arena);
+    policy_open(&cache->policy, &cache->memory);
     policy_resize(&cache->policy, capacity);
     return cache;
 }

@@ -51,20 +51,20 @@ int blocks_open(
     uint32_t reads = reads_for(limits, slots);
     uint32_t holds = reads + SPILL_COUNT_MAX;
     uint32_t sessions = limits->claims.sessions_max;
-    status = arena_open(pool_arena_bytes(extents, slots) + policy_arena_bytes(slots) +
-                            arena_bytes(slots, sizeof(uint8_t)) +
-                            arena_bytes(BLOCKS_SPACES, sizeof(uint32_t)) +
-                            claim_arena_bytes(&limits->claims) + quarantine_arena_bytes(slots) +
-                            hold_arena_bytes(holds, slots, sessions) +
-                            fetch_table_arena_bytes(reads, sessions) + uses_arena_bytes(),
+    status = arena_open(
+        pool_arena_bytes(extents, slots) + policy_arena_bytes(limits->policy, slots) +
+            arena_bytes(slots, sizeof(uint8_t)) + arena_bytes(BLOCKS_SPACES, sizeof(uint32_t)) +
+            claim_arena_bytes(&limits->claims) + quarantine_arena_bytes(slots) +
+            hold_arena_bytes(holds, slots, sessions) + fetch_table_arena_bytes(reads, sessions) +
+            uses_arena_bytes(),
         &out->arena);
     if (status != STATUS_OK) {
         return status;
     }
     pool_open(&out->pool, limits->extent_bytes, limits->slot_bytes_min, extents, &out->arena);
-    policy_memory_open(&out->policy_memory, slots, &out->arena);
+    policy_memory_open(&out->policy_memory, limits->policy, slots, &out->arena);
     for (uint32_t i = 0; i < POOL_CLASSES_MAX; i++) {
-        policy_open(&out->policies[i], limits->policy, &out->policy_memory);
+        policy_open(&out->policies[i], &out->policy_memory);
     }
     out->space_blocks = arena_take(&out->arena, BLOCKS_SPACES, sizeof(uint32_t));
     out->marks = arena_take(&out->arena, slots, sizeof(uint8_t));

@@ -32,8 +32,9 @@ static void load_key(const struct slot_line *line, struct key *out_key)
     }
 }
 
-/* V2 to V5: mark the batch, one fence, one sweep. The hint buckets and the ghosts' bucket, which
- * drop() needs, lie anywhere: asked for here, they arrive during the sweep (README, decision 6). */
+/* V2 to V5: mark the batch, one fence, one sweep. The hint buckets, which drop() needs, lie
+ * anywhere: asked for here, they arrive during the sweep (README, decision 6); so do the policy's
+ * ghosts, which it asked for when it chose. */
 static void mark_and_sweep(
     struct blocks *blocks, const uint32_t *slots, uint32_t count, const struct evict_sweep *sweep)
 {
@@ -55,7 +56,6 @@ static void mark_and_sweep(
         load_key(line, &key);
         struct hint_place place = hint_place_of(&key, blocks->index.hint_mask);
         hint_prefetch(&blocks->index, &place);
-        ghost_prefetch(&blocks->policy_memory.ghosts, (uint32_t)key.word[3]);
     }
     /* V3; partner: R3 in the client, after its pin records. One of us sees the other. */
     pin_fence();

@@ -17,23 +17,19 @@ static uint32_t history_buckets(uint32_t slots)
     return slots + 1024;
 }
 
-uint64_t policy_arena_bytes(uint32_t slots)
+uint64_t policy_arena_bytes(enum policy_kind kind, uint32_t slots)
 {
-    return arena_bytes(slots, sizeof(struct policy_node)) + ghost_arena_bytes(slots + 1) +
-           ghost_history_arena_bytes(history_buckets(slots)) + policy_watch_arena_bytes(slots) +
-           policy_referee_arena_bytes(slots) +
+    uint64_t nodes = arena_bytes(slots, sizeof(struct policy_node));
+    if (kind != POLICY_ADAPTIVE) {
+        return nodes + ghost_arena_bytes(slots + 1);
+    }
+    return nodes + ghost_history_arena_bytes(history_buckets(slots)) +
+           policy_watch_arena_bytes(slots) + policy_referee_arena_bytes(slots) +
            arena_bytes(POLICY_MOST, sizeof(struct policy_adaptive));
 }
 
-void policy_memory_open(struct policy_memory *memory, uint32_t slots, struct arena *arena)
+static void open_adaptive(struct policy_memory *memory, uint32_t slots, struct arena *arena)
 {
-    *memory = (struct policy_memory){
-        .nodes = arena_take(arena, slots, sizeof(struct policy_node)),
-        .slots = slots,
-        .weights = {.compute = 1.0f, .fetch = 0.25f, .deeper = 0},
-    };
-    /* A class of n slots keeps n ghosts, and one more for a moment. */
-    ghost_open(&memory->ghosts, slots + 1, arena);
     ghost_history_open(&memory->history, history_buckets(slots), arena);
     policy_watch_open(&memory->watch, slots, arena);
     memory->referees = policy_referee_open(slots, arena);
@@ -43,14 +39,31 @@ void policy_memory_open(struct policy_memory *memory, uint32_t slots, struct are
     }
 }
 
-void policy_open(struct policy *policy, enum policy_kind kind, struct policy_memory *memory)
+void policy_memory_open(
+    struct policy_memory *memory, enum policy_kind kind, uint32_t slots, struct arena *arena)
+{
+    *memory = (struct policy_memory){
+        .kind = kind,
+        .nodes = arena_take(arena, slots, sizeof(struct policy_node)),
+        .slots = slots,
+        .weights = {.compute = 1.0f, .fetch = 0.25f, .deeper = 0},
+    };
+    if (kind == POLICY_ADAPTIVE) {
+        open_adaptive(memory, slots, arena);
+    } else {
+        /* A class of n slots keeps n ghosts, and one more for a moment. */
+        ghost_open(&memory->ghosts, slots + 1, arena);
+    }
+}
+
+void policy_open(struct policy *policy, struct policy_memory *memory)
 {
     static const struct policy_ops *const kinds[] = {
         [POLICY_LRU] = &policy_lru,
         [POLICY_ARC] = &policy_arc,
         [POLICY_ADAPTIVE] = &policy_adaptive,
     };
-    *policy = (struct policy){.ops = kinds[kind], .memory = memory};
+    *policy = (struct policy){.ops = kinds[memory->kind], .memory = memory};
     policy->ops->open(policy);
 }
 

@@ -80,11 +80,12 @@ struct policy_node {
 struct policy_adaptive;
 struct policy_referee;
 
-/* What all policies share. */
+/* What all policies of one kind share. */
 struct policy_memory {
+    enum policy_kind kind;
     struct policy_node *nodes;
     uint32_t slots;
-    struct ghosts ghosts; /* of ARC */
+    struct ghosts ghosts; /* of LRU, which leaves none, and ARC */
     /* Of the adaptive policies: */
     struct ghost_history history;
     struct policy_watch watch;
@@ -149,9 +150,11 @@ struct policy {
     struct policy_adaptive *adaptive;
 };
 
-uint64_t policy_arena_bytes(uint32_t slots);
-void policy_memory_open(struct policy_memory *memory, uint32_t slots, struct arena *arena);
-void policy_open(struct policy *policy, enum policy_kind kind, struct policy_memory *memory);
+/* One memory, one kind: each takes what it needs, and no more. */
+uint64_t policy_arena_bytes(enum policy_kind kind, uint32_t slots);
+void policy_memory_open(
+    struct policy_memory *memory, enum policy_kind kind, uint32_t slots, struct arena *arena);
+void policy_open(struct policy *policy, struct policy_memory *memory);
 
 /* The class has `capacity` slots from now on; ghosts beyond it are forgotten. */
 void policy_resize(struct policy *policy, uint32_t capacity);

@@ -109,8 +109,11 @@ void policy_list_used(struct policy *policy, uint32_t slot)
 
 void policy_list_chosen(struct policy *policy, uint32_t slot)
 {
+    const struct policy_node *node = &policy->memory->nodes[slot];
+    /* Where its ghost will lie; it arrives while the batch is swept. */
+    ghost_prefetch(&policy->memory->ghosts, node->key_hash);
     unlink_node(policy, slot);
-    policy->lists[policy->memory->nodes[slot].list].count--;
+    policy->lists[node->list].count--;
 }
 
 void policy_list_kept(struct policy *policy, uint32_t slot)

@@ -17,9 +17,9 @@ struct policy_world {
 static inline void policy_world_open(
     struct policy_world *world, enum policy_kind kind, uint32_t slots, uint32_t capacity)
 {
-    assert_int_equal(arena_open(policy_arena_bytes(slots), &world->arena), 0);
-    policy_memory_open(&world->memory, slots, &world->arena);
-    policy_open(&world->policy, kind, &world->memory);
+    assert_int_equal(arena_open(policy_arena_bytes(kind, slots), &world->arena), 0);
+    policy_memory_open(&world->memory, kind, slots, &world->arena);
+    policy_open(&world->policy, &world->memory);
     policy_resize(&world->policy, capacity);
 }
 

@@ -177,7 +177,7 @@ static void test_policies_of_one_memory_do_not_mix(void **state)
     struct policy_world world;
     struct policy other;
     policy_world_open(&world, POLICY_ADAPTIVE, 8, 4);
-    policy_open(&other, POLICY_ADAPTIVE, &world.memory);
+    policy_open(&other, &world.memory);
     policy_resize(&other, 4);
     policy_insert(&world.policy, 0, 0, POLICY_NONE);
     policy_insert(&other, 1, 1, POLICY_NONE);

@@ -210,7 +210,7 @@ static void test_classes_in_use_have_referees_as_far_as_they_go(void **state)
     struct policy policies[POLICY_REFEREES + 1];
     policy_world_open(&world, POLICY_ADAPTIVE, 64, 4);
     for (uint32_t i = 0; i <= POLICY_REFEREES; i++) {
-        policy_open(&policies[i], POLICY_ADAPTIVE, &world.memory);
+        policy_open(&policies[i], &world.memory);
         policy_resize(&policies[i], 4);
         assert_null(policies[i].adaptive->referee);
         policy_insert(&policies[i], i, i, POLICY_NONE);

@@ -165,18 +165,19 @@ static struct rates replay(
     const struct trace *trace, enum policy_kind kind, uint32_t capacity, bool from_root)
 {
     struct arena arena = {0};
-    uint64_t bytes = policy_arena_bytes(capacity + 1) + arena_bytes(UNIQUE, sizeof(uint32_t)) +
+    uint64_t bytes = policy_arena_bytes(kind, capacity + 1) +
+                     arena_bytes(UNIQUE, sizeof(uint32_t)) +
                      arena_bytes(capacity + 1, sizeof(uint32_t));
     if (arena_open(bytes, &arena) != 0) {
         fprintf(stderr, "no memory\n");
         exit(1);
     }
     struct cache cache = {.capacity = capacity};
-    policy_memory_open(&cache.memory, capacity + 1, &arena);
+    policy_memory_open(&cache.memory, kind, capacity + 1, &arena);
     cache.slot_of = arena_take(&arena, UNIQUE, sizeof(uint32_t));
     cache.id_of = arena_take(&arena, capacity + 1, sizeof(uint32_t));
     memset(cache.slot_of, 0xff, UNIQUE * sizeof(uint32_t));
-    policy_open(&cache.policy, kind, &cache.memory);
+    policy_open(&cache.policy, &cache.memory);
     policy_resize(&cache.policy, capacity);
 
     uint32_t plain = 0;
