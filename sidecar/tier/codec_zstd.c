@@ -2,6 +2,7 @@
 #include "sidecar/tier/codec_zstd.h"
 
 #include "shm/status.h"
+#include "sidecar/tier/codec_float.h"
 
 #include <assert.h>
 #include <string.h>
@@ -26,19 +27,11 @@ struct planes {
     uint8_t plane[CODEC_ZSTD_PLANES][CODEC_ZSTD_VALUES];
 };
 
+/* Bytes that make a value; what is not known is cut into single ones. */
 static uint32_t planes_of(enum codec_type type)
 {
-    switch (type) {
-    case CODEC_FLOAT32:
-        return 4;
-    case CODEC_FLOAT16:
-    case CODEC_BFLOAT16:
-        return 2;
-    case CODEC_OPAQUE:
-    case CODEC_FLOAT8:
-        break;
-    }
-    return 1;
+    uint32_t bytes = codec_float_bytes(type);
+    return bytes > 0 ? bytes : 1;
 }
 
 static void split2(const uint8_t *restrict data, uint32_t count, uint8_t *restrict out_high,

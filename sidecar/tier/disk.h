@@ -40,6 +40,44 @@ struct disk_op {
     struct disk_op *next;
 };
 
+/* Operations in the order in which they came. For engines; empty after disk_list_open(). */
+struct disk_list {
+    struct disk_op *first;
+    struct disk_op **end;
+};
+
+static inline void disk_list_open(struct disk_list *list)
+{
+    list->first = NULL;
+    list->end = &list->first;
+}
+
+static inline void disk_list_put(struct disk_list *list, struct disk_op *op)
+{
+    op->next = NULL;
+    *list->end = op;
+    list->end = &op->next;
+}
+
+/* The oldest, or NULL. */
+static inline struct disk_op *disk_list_take(struct disk_list *list)
+{
+    struct disk_op *op = list->first;
+    if (op != NULL) {
+        list->first = op->next;
+        list->end = list->first == NULL ? &list->first : list->end;
+    }
+    return op;
+}
+
+/* What an engine makes of an operation before anything else. */
+static inline void disk_begin(struct disk_op *op)
+{
+    op->done_bytes = 0;
+    op->tries = 0;
+    op->result = 0;
+}
+
 /* All is borrowed until close(). */
 struct disk_options {
     int fd;

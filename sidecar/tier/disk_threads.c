@@ -21,11 +21,6 @@
 #define THREADS_LEAST 4u
 #define THREADS_MOST 8u
 
-struct list {
-    struct disk_op *first;
-    struct disk_op **end;
-};
-
 struct engine {
     struct disk disk;
     int fd;
@@ -35,29 +30,10 @@ struct engine {
     pthread_mutex_t lock;
     pthread_cond_t work;
     bool stop; /* under the lock, as all below */
-    struct list reads;
-    struct list writes;
-    struct list done;
+    struct disk_list reads;
+    struct disk_list writes;
+    struct disk_list done;
 };
-
-static void list_put(struct list *list, struct disk_op *op)
-{
-    op->next = NULL;
-    *list->end = op;
-    list->end = &op->next;
-}
-
-static struct disk_op *list_take(struct list *list)
-{
-    struct disk_op *op = list->first;
-    if (op != NULL) {
-        list->first = op->next;
-        if (list->first == NULL) {
-            list->end = &list->first;
-        }
-    }
-    return op;
-}
 
 static ssize_t transfer(int fd, const struct disk_op *op)
 {
@@ -106,8 +82,8 @@ static void *work(void *context)
     struct engine *engine = context;
     (void)pthread_mutex_lock(&engine->lock);
     for (;;) {
-        struct disk_op *op = list_take(&engine->reads);
-        op = op == NULL ? list_take(&engine->writes) : op;
+        struct disk_op *op = disk_list_take(&engine->reads);
+        op = op == NULL ? disk_list_take(&engine->writes) : op;
         if (op == NULL) {
             if (engine->stop) {
                 break;
@@ -119,7 +95,7 @@ static void *work(void *context)
         carry_out(engine->fd, op);
         (void)pthread_mutex_lock(&engine->lock);
         bool first = engine->done.first == NULL;
-        list_put(&engine->done, op);
+        disk_list_put(&engine->done, op);
         if (first) {
             ring(engine->wake_fd);
         }
@@ -157,9 +133,9 @@ static int engine_open(
     engine->disk.ops = &disk_threads;
     engine->fd = options->fd;
     engine->wake_fd = options->wake_fd;
-    engine->reads.end = &engine->reads.first;
-    engine->writes.end = &engine->writes.first;
-    engine->done.end = &engine->done.first;
+    disk_list_open(&engine->reads);
+    disk_list_open(&engine->writes);
+    disk_list_open(&engine->done);
     (void)pthread_mutex_init(&engine->lock, NULL);
     (void)pthread_cond_init(&engine->work, NULL);
     uint32_t wanted = options->depth / 2;
@@ -183,11 +159,9 @@ static int engine_open(
 static void engine_start(struct disk *disk, struct disk_op *op)
 {
     struct engine *engine = (struct engine *)disk;
-    op->done_bytes = 0;
-    op->tries = 0;
-    op->result = 0;
+    disk_begin(op);
     (void)pthread_mutex_lock(&engine->lock);
-    list_put(op->kind == DISK_READ ? &engine->reads : &engine->writes, op);
+    disk_list_put(op->kind == DISK_READ ? &engine->reads : &engine->writes, op);
     (void)pthread_cond_signal(&engine->work);
     (void)pthread_mutex_unlock(&engine->lock);
 }
@@ -215,7 +189,7 @@ static struct disk_op *engine_next(struct disk *disk)
 {
     struct engine *engine = (struct engine *)disk;
     (void)pthread_mutex_lock(&engine->lock);
-    struct disk_op *op = list_take(&engine->done);
+    struct disk_op *op = disk_list_take(&engine->done);
     (void)pthread_mutex_unlock(&engine->lock);
     return op;
 }

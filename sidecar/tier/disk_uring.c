@@ -35,10 +35,8 @@ struct engine {
     uint32_t pieces; /* of the pool */
     uint32_t pieces_fixed; /* registered so far, from the start of the pool */
     bool pieces_over; /* all are, or the kernel wants no more */
-    struct disk_op *ready; /* started, not in the ring yet; oldest first */
-    struct disk_op **ready_end;
-    struct disk_op *done; /* oldest first */
-    struct disk_op **done_end;
+    struct disk_list ready; /* started, not in the ring yet */
+    struct disk_list done;
 };
 
 /* Reads before writes: a client may wait for a read, nobody for a write. */
@@ -83,13 +81,6 @@ static bool submit(struct engine *engine, struct disk_op *op)
     };
     transfer.buffer = find_buffer(engine, transfer.data, transfer.bytes);
     return uring_transfer(&engine->uring, &transfer, op);
-}
-
-static void put_ready(struct engine *engine, struct disk_op *op)
-{
-    op->next = NULL;
-    *engine->ready_end = op;
-    engine->ready_end = &op->next;
 }
 
 static void register_piece(struct engine *engine)
@@ -147,8 +138,8 @@ static int engine_open(
         .pool = options->pool,
         .pool_bytes = options->pool_bytes,
     };
-    engine->ready_end = &engine->ready;
-    engine->done_end = &engine->done;
+    disk_list_open(&engine->ready);
+    disk_list_open(&engine->done);
     char ring[DISK_NOTE];
     char memory[DISK_NOTE];
     int status = uring_open(&engine->uring, ring, sizeof ring);
@@ -167,10 +158,8 @@ static int engine_open(
 static void engine_start(struct disk *disk, struct disk_op *op)
 {
     struct engine *engine = (struct engine *)disk;
-    op->done_bytes = 0;
-    op->tries = 0;
-    op->result = 0;
-    put_ready(engine, op);
+    disk_begin(op);
+    disk_list_put(&engine->ready, op);
 }
 
 /* The kernel answered: all, a part, or an error. */
@@ -187,12 +176,10 @@ static void settle(struct engine *engine, struct disk_op *op, int result)
     }
     bool whole = op->kind == DISK_SYNC ? result == 0 : op->done_bytes >= op->bytes;
     if (op->result == 0 && !whole) {
-        put_ready(engine, op);
+        disk_list_put(&engine->ready, op);
         return;
     }
-    op->next = NULL;
-    *engine->done_end = op;
-    engine->done_end = &op->next;
+    disk_list_put(&engine->done, op);
 }
 
 static void reap(struct engine *engine)
@@ -210,13 +197,10 @@ static void reap(struct engine *engine)
 /* Put what was started into the ring. Returns false if the kernel takes no more now. */
 static bool fill_ring(struct engine *engine)
 {
-    while (engine->ready != NULL && submit(engine, engine->ready)) {
-        engine->ready = engine->ready->next;
+    while (engine->ready.first != NULL && submit(engine, engine->ready.first)) {
+        (void)disk_list_take(&engine->ready);
     }
-    if (engine->ready == NULL) {
-        engine->ready_end = &engine->ready;
-    }
-    return engine->ready == NULL;
+    return engine->ready.first == NULL;
 }
 
 static void engine_submit(struct disk *disk)
@@ -240,19 +224,13 @@ static void engine_wait(struct disk *disk, int64_t timeout_ns)
     if (!fill_ring(engine)) {
         timeout_ns = 0;
     }
-    (void)uring_wait(&engine->uring, engine->done != NULL ? 0 : timeout_ns);
+    (void)uring_wait(&engine->uring, engine->done.first != NULL ? 0 : timeout_ns);
     reap(engine);
 }
 
 static struct disk_op *engine_next(struct disk *disk)
 {
-    struct engine *engine = (struct engine *)disk;
-    struct disk_op *op = engine->done;
-    if (op != NULL) {
-        engine->done = op->next;
-        engine->done_end = op->next == NULL ? &engine->done : engine->done_end;
-    }
-    return op;
+    return disk_list_take(&((struct engine *)disk)->done);
 }
 
 static void engine_close(struct disk *disk)

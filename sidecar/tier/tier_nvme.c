@@ -137,11 +137,12 @@ static int open_dir(struct nvme *nvme, const struct tier_nvme_options *options,
     }
     dir->running = true;
     deal_ops(dir);
-    log_line(nvme->log, LOG_INFO, "nvme", "%s: %s%u regions of %llu MiB, %s, %s", dir->file.path,
-        note, dir->file.regions, (unsigned long long)(nvme->region_bytes / MIB),
-        dir->file.direct ? "O_DIRECT"
-                         : "through the page cache, because the file system has no O_DIRECT",
-        dir->engine);
+    /* The rest is in describe(), which whoever opened the tier says. */
+    if (note[0] != '\0' || !dir->file.direct) {
+        log_line(nvme->log, LOG_INFO, "nvme", "%s: %s%s", dir->file.path, note,
+            dir->file.direct ? "O_DIRECT"
+                             : "through the page cache: no O_DIRECT on this file system");
+    }
     return STATUS_OK;
 }
 
