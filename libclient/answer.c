@@ -18,7 +18,8 @@ static struct core_wait *find(struct cistern *handle, uint64_t number)
     return NULL;
 }
 
-int answer_expect(struct cistern *handle, const struct core_wait *asked, uint64_t *out_number)
+/* Under the lock. */
+static int expect(struct cistern *handle, const struct core_wait *asked, uint64_t *out_number)
 {
     if (handle->waits == NULL) {
         handle->waits = calloc(CORE_WAITS_MAX, sizeof *handle->waits);
@@ -45,18 +46,32 @@ int answer_expect(struct cistern *handle, const struct core_wait *asked, uint64_
     return STATUS_OK;
 }
 
+int answer_expect(struct cistern *handle, const struct core_wait *asked, uint64_t *out_number)
+{
+    (void)pthread_mutex_lock(&handle->lock);
+    int status = expect(handle, asked, out_number);
+    (void)pthread_mutex_unlock(&handle->lock);
+    return status;
+}
+
 static void settle(struct cistern *handle, struct core_wait *wait)
 {
     *wait = (struct core_wait){0};
     handle->wait_count--;
 }
 
-void answer_forget(struct cistern *handle, uint64_t number)
+int answer_sent(struct cistern *handle, uint64_t number, int status)
 {
+    if (status != STATUS_BUSY) {
+        return STATUS_PENDING;
+    }
+    (void)pthread_mutex_lock(&handle->lock);
     struct core_wait *wait = find(handle, number);
     if (wait != NULL) {
         settle(handle, wait);
     }
+    (void)pthread_mutex_unlock(&handle->lock);
+    return status;
 }
 
 /* Foreign: a caller is told only what cistern_wait() may say. */

@@ -1,8 +1,8 @@
 /* answer: the asynchronous waits and fetches of a handle, and what came of them.
  *
  * Filled by libclient/claim and libclient/fetch, emptied by libclient/drain, answered with
- * NO_SERVER by libclient/reattach when the sidecar that was asked is gone. Every call here is under
- * the handle's lock.
+ * NO_SERVER by libclient/reattach when the sidecar that was asked is gone. The two calls of those
+ * who ask take the handle's lock; all others are under it.
  */
 #ifndef CISTERN_LIBCLIENT_ANSWER_H
 #define CISTERN_LIBCLIENT_ANSWER_H
@@ -14,8 +14,10 @@
  * sidecar that would be asked is gone. Returns 0, STATUS_LIMIT or STATUS_NO_MEMORY. */
 int answer_expect(struct cistern *handle, const struct core_wait *asked, uint64_t *out_number);
 
-/* The wait `number` never went out. */
-void answer_forget(struct cistern *handle, uint64_t number);
+/* The wait `number` was sent, with this status. Returns what its caller is told: STATUS_BUSY if it
+ * never went out, and then it is forgotten; else STATUS_PENDING, because a sidecar that went away
+ * meanwhile is an answer, too, which comes through cistern_drain(). */
+int answer_sent(struct cistern *handle, uint64_t number, int status);
 
 /* An event of an attachment's ring. Returns false if nobody waits for it. */
 bool answer_take(struct cistern *handle, uint32_t attach, const struct reply *reply,

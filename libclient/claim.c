@@ -97,21 +97,11 @@ int cistern_wait_async(
         .status = hot == STATUS_OK ? STATUS_OK : STATUS_PENDING,
     };
     uint64_t number = 0;
-    (void)pthread_mutex_lock(&handle->lock);
     int status = answer_expect(handle, &wait, &number);
-    (void)pthread_mutex_unlock(&handle->lock);
     if (status != STATUS_OK || number == 0) {
         return status == STATUS_OK ? STATUS_PENDING : status;
     }
     request.cookie = number;
     status = call_send(handle, seat, &request, moment_now_ns() + ASK_NS);
-    if (status == STATUS_BUSY) {
-        (void)pthread_mutex_lock(&handle->lock);
-        answer_forget(handle, number);
-        (void)pthread_mutex_unlock(&handle->lock);
-        return status;
-    }
-    /* If the sidecar went away meanwhile, the wait was answered with that: it comes through
-     * drain. */
-    return STATUS_PENDING;
+    return answer_sent(handle, number, status);
 }

@@ -79,9 +79,7 @@ int cistern_fetch_async(cistern_t *handle, const struct cistern_key *keys, size_
         wait.status = batch.hot > 0 ? STATUS_OK : STATUS_MISS;
     }
     uint64_t number = 0;
-    (void)pthread_mutex_lock(&handle->lock);
     status = answer_expect(handle, &wait, &number);
-    (void)pthread_mutex_unlock(&handle->lock);
     if (status != STATUS_OK || number == 0) {
         return status == STATUS_OK ? STATUS_PENDING : status;
     }
@@ -92,14 +90,7 @@ int cistern_fetch_async(cistern_t *handle, const struct cistern_key *keys, size_
         .timeout_ns = (uint64_t)timeout_ns,
     };
     status = batch_send(handle, seat, &batch, &common, moment_now_ns() + ASK_NS);
-    if (status == STATUS_BUSY) {
-        (void)pthread_mutex_lock(&handle->lock);
-        answer_forget(handle, number);
-        (void)pthread_mutex_unlock(&handle->lock);
-        return status;
-    }
-    /* If the sidecar went away meanwhile, the fetch was answered with that. */
-    return STATUS_PENDING;
+    return answer_sent(handle, number, status);
 }
 
 int cistern_prefetch(cistern_t *handle, const struct cistern_key *keys, size_t count)
