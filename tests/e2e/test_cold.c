@@ -33,6 +33,34 @@ static void expect_nothing_broken(const struct cold_scene *scene)
     gauge_close(&gauge);
 }
 
+/* What the sidecar counts when all is filled. */
+struct counts {
+    uint64_t missed;
+    uint64_t cold;
+    uint64_t hot;
+};
+
+static struct counts fill_and_count(struct cold_scene *scene)
+{
+    struct gauge gauge;
+    fill(scene, "auto");
+    assert_true(gauge_open(&gauge, scene->daemon.socket));
+    struct counts counts = {
+        .missed = gauge_get(&gauge, COUNTER_spills_missed),
+        .cold = gauge_get(&gauge, COUNTER_cold_now),
+        .hot = gauge_get(&gauge, COUNTER_slots_hot),
+    };
+    gauge_close(&gauge);
+    return counts;
+}
+
+static void stop_and_close(struct cold_scene *scene)
+{
+    expect_nothing_broken(scene);
+    assert_true(daemon_stop(&scene->daemon));
+    cold_close(scene);
+}
+
 static void come_back_from(const char *io)
 {
     struct cold_scene scene;
@@ -49,9 +77,7 @@ static void come_back_from(const char *io)
     /* Whatever was stored once is not stored again. */
     assert_true(gauge_get(&gauge, COUNTER_spills) <= BLOCKS);
     gauge_close(&gauge);
-    expect_nothing_broken(&scene);
-    assert_true(daemon_stop(&scene.daemon));
-    cold_close(&scene);
+    stop_and_close(&scene);
 }
 
 static void test_what_left_the_pool_comes_back_by_io_uring(void **state)
@@ -70,11 +96,8 @@ static void test_a_clean_stop_loses_nothing(void **state)
 {
     (void)state;
     struct cold_scene scene;
-    fill(&scene, "auto");
     struct gauge gauge;
-    assert_true(gauge_open(&gauge, scene.daemon.socket));
-    uint64_t missed = gauge_get(&gauge, COUNTER_spills_missed);
-    gauge_close(&gauge);
+    uint64_t missed = fill_and_count(&scene).missed;
     assert_true(daemon_stop(&scene.daemon));
     assert_true(daemon_restart(&scene.daemon));
     assert_true(gauge_open(&gauge, scene.daemon.socket));
@@ -82,9 +105,7 @@ static void test_a_clean_stop_loses_nothing(void **state)
     assert_int_equal(gauge_get(&gauge, COUNTER_slots_hot), 0);
     gauge_close(&gauge);
     expect_blocks(&scene, BLOCKS - missed);
-    expect_nothing_broken(&scene);
-    assert_true(daemon_stop(&scene.daemon));
-    cold_close(&scene);
+    stop_and_close(&scene);
 }
 
 /* Keeper and server die at once, as in a power cut: no memory is left, only the disk. */
@@ -92,11 +113,8 @@ static void test_after_a_reboot_the_disk_is_warm(void **state)
 {
     (void)state;
     struct cold_scene scene;
-    fill(&scene, "auto");
     struct gauge gauge;
-    assert_true(gauge_open(&gauge, scene.daemon.socket));
-    uint64_t cold = gauge_get(&gauge, COUNTER_cold_now);
-    gauge_close(&gauge);
+    uint64_t cold = fill_and_count(&scene).cold;
     assert_true(cold > 0);
     daemon_kill(&scene.daemon);
     assert_true(daemon_restart(&scene.daemon));
@@ -105,9 +123,7 @@ static void test_after_a_reboot_the_disk_is_warm(void **state)
     assert_true(gauge_reaches(&gauge, COUNTER_cold_now, cold));
     gauge_close(&gauge);
     expect_blocks(&scene, cold);
-    expect_nothing_broken(&scene);
-    assert_true(daemon_stop(&scene.daemon));
-    cold_close(&scene);
+    stop_and_close(&scene);
 }
 
 /* The server alone dies: memory stays hot, and what was cold is known again. */
@@ -115,23 +131,16 @@ static void test_a_killed_server_finds_hot_and_cold(void **state)
 {
     (void)state;
     struct cold_scene scene;
-    fill(&scene, "auto");
     struct gauge gauge;
-    assert_true(gauge_open(&gauge, scene.daemon.socket));
-    uint64_t missed = gauge_get(&gauge, COUNTER_spills_missed);
-    uint64_t cold = gauge_get(&gauge, COUNTER_cold_now);
-    uint64_t hot = gauge_get(&gauge, COUNTER_slots_hot);
-    gauge_close(&gauge);
+    struct counts before = fill_and_count(&scene);
     pid_t old = daemon_kill_server(&scene.daemon);
     assert_true(old > 0 && daemon_awaits(&scene.daemon, old) > 0);
     assert_true(gauge_open(&gauge, scene.daemon.socket));
-    assert_int_equal(gauge_get(&gauge, COUNTER_slots_hot), hot);
-    assert_true(gauge_reaches(&gauge, COUNTER_cold_now, cold));
+    assert_int_equal(gauge_get(&gauge, COUNTER_slots_hot), before.hot);
+    assert_true(gauge_reaches(&gauge, COUNTER_cold_now, before.cold));
     gauge_close(&gauge);
-    expect_blocks(&scene, BLOCKS - missed);
-    expect_nothing_broken(&scene);
-    assert_true(daemon_stop(&scene.daemon));
-    cold_close(&scene);
+    expect_blocks(&scene, BLOCKS - before.missed);
+    stop_and_close(&scene);
 }
 
 int main(void)

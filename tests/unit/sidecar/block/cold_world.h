@@ -267,4 +267,18 @@ static inline void cold_settled(const struct cold_world *world)
     }
 }
 
+/* Of a test whose state is its world: 16 slots, and all accounted for at the end. */
+static inline int cold_set_up(void **state)
+{
+    cold_open(*state, 2, 8);
+    return 0;
+}
+
+static inline int cold_tear_down(void **state)
+{
+    cold_settled(*state);
+    cold_close(*state);
+    return 0;
+}
+
 #endif

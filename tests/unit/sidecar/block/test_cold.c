@@ -3,21 +3,6 @@
 
 static struct cold_world world;
 
-static int setup(void **state)
-{
-    (void)state;
-    cold_open(&world, 2, 8);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cold_settled(&world);
-    cold_close(&world);
-    return 0;
-}
-
 static void what_a_rescan_finds_costs_nothing_to_drop(void **state)
 {
     (void)state;
@@ -146,7 +131,8 @@ static void evicted_and_fetched_again_it_has_the_same_bytes(void **state)
     assert_int_equal(world.tier.stores, stores);
 }
 
-#define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define IN_WORLD(test) \
+    cmocka_unit_test_prestate_setup_teardown(test, cold_set_up, cold_tear_down, &world)
 
 int main(void)
 {

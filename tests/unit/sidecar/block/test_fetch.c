@@ -5,21 +5,6 @@
 
 static struct cold_world world;
 
-static int setup(void **state)
-{
-    (void)state;
-    cold_open(&world, 2, 8);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cold_settled(&world);
-    cold_close(&world);
-    return 0;
-}
-
 static void arrive(void)
 {
     double_end_all(&world.tier, STATUS_OK);
@@ -371,7 +356,8 @@ static void without_tiers_hot_blocks_are_held_and_others_missing(void **state)
     assert_false(cold_step(&world));
 }
 
-#define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define IN_WORLD(test) \
+    cmocka_unit_test_prestate_setup_teardown(test, cold_set_up, cold_tear_down, &world)
 
 int main(void)
 {

@@ -4,21 +4,6 @@
 
 static struct cold_world world;
 
-static int setup(void **state)
-{
-    (void)state;
-    cold_open(&world, 2, 8);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cold_settled(&world);
-    cold_close(&world);
-    return 0;
-}
-
 static struct fetch_batches *batches(void)
 {
     return &world.blocks->fetches.batches;
@@ -175,7 +160,8 @@ static void a_batch_given_up_half_way_leaves_nothing(void **state)
     assert_int_equal(world.tier.loads, 0);
 }
 
-#define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define IN_WORLD(test) \
+    cmocka_unit_test_prestate_setup_teardown(test, cold_set_up, cold_tear_down, &world)
 
 int main(void)
 {

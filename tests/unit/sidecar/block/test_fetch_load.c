@@ -6,21 +6,6 @@
 
 static struct cold_world world;
 
-static int setup(void **state)
-{
-    (void)state;
-    cold_open(&world, 2, 8);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cold_settled(&world);
-    cold_close(&world);
-    return 0;
-}
-
 static void arrive(void)
 {
     double_end_all(&world.tier, STATUS_OK);
@@ -278,7 +263,8 @@ static void who_joined_with_more_time_is_read_for_again(void **state)
     assert_int_equal(cold_answer(&world, second)->hot, 1);
 }
 
-#define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define IN_WORLD(test) \
+    cmocka_unit_test_prestate_setup_teardown(test, cold_set_up, cold_tear_down, &world)
 
 int main(void)
 {

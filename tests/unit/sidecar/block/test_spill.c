@@ -6,21 +6,6 @@
 
 static struct cold_world world;
 
-static int setup(void **state)
-{
-    (void)state;
-    cold_open(&world, 2, SLOTS / 2);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cold_settled(&world);
-    cold_close(&world);
-    return 0;
-}
-
 static void fill(void)
 {
     for (uint64_t i = 0; i < SLOTS; i++) {
@@ -236,7 +221,8 @@ static void bytes_below_are_those_of_the_block(void **state)
     assert_memory_equal(double_find(&world.tier, &id)->data, bytes, sizeof bytes);
 }
 
-#define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define IN_WORLD(test) \
+    cmocka_unit_test_prestate_setup_teardown(test, cold_set_up, cold_tear_down, &world)
 
 int main(void)
 {
