@@ -172,6 +172,7 @@ static bool open_pool(struct nvme_run *run)
     uint64_t skip = (HUGE_BYTES - (uintptr_t)memory % HUGE_BYTES) % HUGE_BYTES;
     run->pool = (uint8_t *)memory + skip;
     (void)madvise(run->pool, run->pool_bytes, MADV_HUGEPAGE);
+    (void)madvise(run->pool, run->pool_bytes, MADV_DONTFORK);
     for (uint64_t at = 0; at < run->pool_bytes; at += sizeof run->random) {
         uint64_t word = rng_next(&run->random);
         memcpy(run->pool + at, &word, sizeof word);
