@@ -29,6 +29,7 @@ struct pass {
     uint64_t done;
     uint64_t good;
     uint64_t count;
+    uint32_t width; /* blocks begun and not done, at most */
 };
 
 static struct tier_id id_of(uint64_t number)
@@ -46,7 +47,10 @@ static struct tier_id id_of(uint64_t number)
 static int begin(struct pass *pass, uint64_t buffer)
 {
     struct nvme_run *run = pass->run;
-    uint8_t *data = run->pool + buffer * run->block_bytes;
+    /* All of the pool in turn, as slots are: a block that nobody looked at lately is in no cache. */
+    uint64_t stripe =
+        pass->begun / pass->width % (run->pool_bytes / run->block_bytes / pass->width);
+    uint8_t *data = run->pool + (stripe * pass->width + buffer) * run->block_bytes;
     pass->begun_ns[buffer] = (uint64_t)clock_now_ns();
     if (pass->store) {
         struct tier_block block = {.id = id_of(run->next), .data = data, .bytes = run->block_bytes};
@@ -79,18 +83,14 @@ static void take(struct pass *pass, const struct tier_done *done, uint64_t *read
     }
 }
 
-/* Keep `depth` under way until all are done. Returns false if one hung. */
+/* Keep `width` under way until all are done. Returns false if one hung. */
 static bool work(struct pass *pass)
 {
     struct nvme_run *run = pass->run;
     struct tier_done done[EVENTS];
     uint64_t ready[EVENTS + 256];
     uint32_t free = 0;
-    /* Stores beyond the depth wait in the tier, as those of block/spill do: so the device has as
-     * much to do as fio gives it while blocks are handed over. Fetches are as many as fio has:
-     * waiting would count as latency. */
-    uint32_t width = pass->store ? 2 * run->depth : run->depth;
-    for (uint32_t i = 0; i < width; i++) {
+    for (uint32_t i = 0; i < pass->width; i++) {
         ready[free++] = i;
     }
     while (pass->done < pass->count) {
@@ -117,11 +117,15 @@ static bool work(struct pass *pass)
     return true;
 }
 
-static bool move(struct nvme_run *run, bool store, uint64_t bytes, struct fio_result *out_result)
+static bool move(
+    struct nvme_run *run, bool store, uint32_t width, uint64_t bytes, struct fio_result *out_result)
 {
     uint64_t begun_ns[256];
-    struct pass pass = {
-        .run = run, .begun_ns = begun_ns, .store = store, .count = bytes / run->block_bytes};
+    struct pass pass = {.run = run,
+        .begun_ns = begun_ns,
+        .store = store,
+        .count = bytes / run->block_bytes,
+        .width = width};
     int64_t cpu_ns = clock_cpu_ns();
     int64_t wall_ns = clock_now_ns();
     if (!work(&pass)) {
@@ -150,12 +154,17 @@ static bool move(struct nvme_run *run, bool store, uint64_t bytes, struct fio_re
 
 bool nvme_run_spill(struct nvme_run *run, uint64_t bytes, struct fio_result *out_result)
 {
-    return move(run, true, bytes, out_result);
+    return move(run, true, 2 * run->depth, bytes, out_result);
 }
 
 bool nvme_run_fetch(struct nvme_run *run, uint64_t bytes, struct fio_result *out_result)
 {
-    return move(run, false, bytes, out_result);
+    return move(run, false, run->depth, bytes, out_result);
+}
+
+bool nvme_run_prefix(struct nvme_run *run, uint64_t bytes, struct fio_result *out_result)
+{
+    return move(run, false, 2 * run->depth, bytes, out_result);
 }
 
 /* In huge pages as the daemon's pool, here transparent ones, which need no set-up: of scattered

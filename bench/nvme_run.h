@@ -28,8 +28,16 @@ bool nvme_run_open(struct nvme_run *out_run, const char *directory, uint64_t fil
     uint64_t block_bytes, uint32_t depth, uint64_t seed);
 void nvme_run_close(struct nvme_run *run);
 
-/* Store new blocks, or load random ones that are there; `depth` at a time, `bytes` in all. */
+/* Store new blocks, `bytes` in all. Twice `depth` are asked for at a time: those beyond it wait in
+ * the tier, as those of block/spill do, so the device has something to do while blocks are handed
+ * over. Returns false after a line on stderr; so do the others. */
 bool nvme_run_spill(struct nvme_run *run, uint64_t bytes, struct fio_result *out_result);
+
+/* Load random blocks that are there, `depth` at a time: waiting in the tier is no part of their
+ * latency. */
 bool nvme_run_fetch(struct nvme_run *run, uint64_t bytes, struct fio_result *out_result);
+
+/* The same, twice `depth` at a time, as the cold tail of a prefix is asked for: all at once. */
+bool nvme_run_prefix(struct nvme_run *run, uint64_t bytes, struct fio_result *out_result);
 
 #endif

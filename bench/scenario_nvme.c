@@ -1,12 +1,18 @@
-/* scenario_nvme: spill to and fetch from a local disk through tier_nvme, beside fio on the same
- * file system: same file size, block size, depth and flags, rounds in turn. It reads the tier's own
- * file, and writes one beside it.
+/* scenario_nvme: spill to and fetch from a local disk through tier_nvme, beside two floors on the
+ * same file system: same file size, block size, depth and flags, rounds in turn.
  *
- * fio computes nothing; the tier hashes each block before it writes and after it reads it, which is
- * part of its CPU seconds.
+ *   spill    store                                     fio    writes, or reads the tier's own file,
+ *   fetch    load, as many at a time as fio                   from and into `depth` blocks
+ *   prefix   load, twice as many, as a cold tail       plain  the same from and into all of a pool
+ *            is asked for; the device's depth is
+ *            the same
+ *
+ * Neither floor looks at what it moves; the tier hashes each block before it writes and after it
+ * reads it, which is part of its CPU seconds.
  */
 #include "bench/clock.h"
 #include "bench/fio.h"
+#include "bench/floor_disk.h"
 #include "bench/nvme_run.h"
 #include "bench/scenario.h"
 #include "bench/spill_hits.h"
@@ -22,7 +28,6 @@
 #define FILE_BYTES (UINT64_C(2) << 30)
 #define RUNS_MOST 64u
 #define SIZES 3u
-#define SIDES 2u /* write, read */
 #define SKIPPED 77 /* as a test that cannot run */
 
 static const struct {
@@ -31,17 +36,16 @@ static const struct {
     const char *name;
 } sizes[SIZES] = {{64u << 10, 32, "64 KiB"}, {256u << 10, 16, "256 KiB"}, {2u << 20, 8, "2 MiB"}};
 
-/* What one size gave, round by round. */
-struct column {
-    double ours[RUNS_MOST];
-    double fio[RUNS_MOST];
-    double ratio[RUNS_MOST];
-};
+enum side { SPILL, FETCH, PREFIX, SIDES };
+static const char *const names[SIDES] = {"spill", "fetch", "prefix"};
 
-struct side {
-    struct column gbps;
-    struct column cpu;
-    struct column p99;
+enum who { OURS, FIO, PLAIN, WHO };
+
+/* What one side of one size gave, round by round. */
+struct figures {
+    double gbps[WHO][RUNS_MOST];
+    double cpu[WHO][RUNS_MOST]; /* seconds a GB */
+    double p99_us[WHO][RUNS_MOST];
 };
 
 static double median(double *samples, uint64_t count)
@@ -51,50 +55,62 @@ static double median(double *samples, uint64_t count)
     return stats_median(&stats);
 }
 
-static void note(struct column *column, uint64_t round, double ours, double fio)
+/* Of the ratios round by round: neighbours in time share what the machine did. */
+static double median_ratio(double samples[WHO][RUNS_MOST], enum who floor, uint64_t runs)
 {
-    column->ours[round] = ours;
-    column->fio[round] = fio;
-    column->ratio[round] = fio > 0 ? ours / fio : 0;
+    double ratio[RUNS_MOST];
+    for (uint64_t i = 0; i < runs; i++) {
+        ratio[i] = samples[floor][i] > 0 ? samples[OURS][i] / samples[floor][i] : 0;
+    }
+    return median(ratio, runs);
 }
 
-/* One round of one direction: ours and fio, who goes first changes. */
-static bool run_round(
-    struct nvme_run *run, const struct fio_job *job, uint64_t round, struct side *side)
+static bool run_one(struct nvme_run *run, const struct fio_job *job, enum side side, enum who who,
+    struct fio_result *out_result)
 {
-    struct fio_result ours;
-    struct fio_result fio;
-    bool good = true;
-    for (uint32_t turn = 0; turn < 2 && good; turn++) {
-        if ((turn ^ (round & 1)) != 0) {
-            good = fio_run(job, &fio);
-        } else if (job->write) {
-            good = nvme_run_spill(run, job->run_bytes, &ours);
-        } else {
-            good = nvme_run_fetch(run, job->run_bytes, &ours);
+    if (who == FIO) {
+        return fio_run(job, out_result);
+    }
+    if (who == PLAIN) {
+        return floor_disk_run(job, run->pool, run->pool_bytes, &run->random, out_result);
+    }
+    if (side == SPILL) {
+        return nvme_run_spill(run, job->run_bytes, out_result);
+    }
+    return side == FETCH ? nvme_run_fetch(run, job->run_bytes, out_result)
+                         : nvme_run_prefix(run, job->run_bytes, out_result);
+}
+
+/* One round: who goes first changes. */
+static bool run_round(struct nvme_run *run, const struct fio_job *job, uint64_t round,
+    enum side side, struct figures *figures)
+{
+    for (uint32_t turn = 0; turn < WHO; turn++) {
+        enum who who = (enum who)((turn + round) % WHO);
+        struct fio_result result;
+        if (!run_one(run, job, side, who, &result)) {
+            return false;
         }
+        figures->gbps[who][round] = result.bytes_per_s / 1e9;
+        figures->cpu[who][round] = result.cpu_s_per_gb;
+        figures->p99_us[who][round] = result.p99_us;
     }
-    if (good) {
-        note(&side->gbps, round, ours.bytes_per_s / 1e9, fio.bytes_per_s / 1e9);
-        note(&side->cpu, round, ours.cpu_s_per_gb, fio.cpu_s_per_gb);
-        note(&side->p99, round, ours.p99_us, fio.p99_us);
-    }
-    return good;
+    return true;
 }
 
 static bool find_bytes(const char *path, uint64_t *out_bytes)
 {
-    struct stat about;
-    if (stat(path, &about) != 0) {
+    struct stat entry;
+    if (stat(path, &entry) != 0) {
         perror(path);
         return false;
     }
-    *out_bytes = (uint64_t)about.st_size;
+    *out_bytes = (uint64_t)entry.st_size;
     return true;
 }
 
 static bool run_size(const struct options *options, const char *folder, uint32_t size,
-    struct side *sides, char *out_how, size_t how_bytes)
+    struct figures *figures, char *out_how, size_t how_bytes)
 {
     char path[160];
     char ours[160];
@@ -112,15 +128,17 @@ static bool run_size(const struct options *options, const char *folder, uint32_t
     (void)snprintf(out_how, how_bytes, "%s", run.why);
     /* All writes before all reads: a block that was loaded is kept when its region goes, which
      * would add reads and writes to the rounds of writing. */
-    for (uint32_t i = 0; i < SIDES; i++) {
-        job.write = i == 0;
-        if (!job.write) { /* of the same file: what the host caches differs from file to file */
-            job.file = ours;
-            good = good && find_bytes(ours, &job.file_bytes);
-        }
-        for (uint64_t round = 0; round < options->runs && good; round++) {
-            good = run_round(&run, &job, round, &sides[i]);
-        }
+    job.write = true;
+    for (uint64_t round = 0; round < options->runs && good; round++) {
+        good = run_round(&run, &job, round, SPILL, &figures[SPILL]);
+    }
+    /* Reads are of the same file: what the host caches differs from file to file. */
+    job.write = false;
+    job.file = ours;
+    good = good && find_bytes(ours, &job.file_bytes);
+    for (uint64_t round = 0; round < options->runs && good; round++) {
+        good = run_round(&run, &job, round, FETCH, &figures[FETCH]) &&
+               run_round(&run, &job, round, PREFIX, &figures[PREFIX]);
     }
     nvme_run_close(&run);
     (void)unlink(path);
@@ -128,73 +146,120 @@ static bool run_size(const struct options *options, const char *folder, uint32_t
     return good;
 }
 
-static void add_side(cJSON *object, struct table *table, const char *size, struct side *side,
-    bool write, uint64_t runs)
+static void add_number(cJSON *object, const char *before, const char *side, const char *what,
+    double samples[RUNS_MOST], uint64_t runs)
 {
-    const char *verb = write ? "spill" : "fetch";
-    char key[32];
-    char what[64];
-    double gbps = median(side->gbps.ours, runs);
-    double fio_gbps = median(side->gbps.fio, runs);
-    (void)snprintf(key, sizeof key, "%s_gbps", verb);
-    report_number(object, key, gbps);
-    (void)snprintf(key, sizeof key, "fio_%s_gbps", verb);
-    report_number(object, key, fio_gbps);
-    (void)snprintf(key, sizeof key, "%s_ratio", verb);
-    report_number(object, key, median(side->gbps.ratio, runs));
-    (void)snprintf(key, sizeof key, "%s_cpu_s_per_gb", verb);
-    report_number(object, key, median(side->cpu.ours, runs));
-    (void)snprintf(key, sizeof key, "fio_%s_cpu_s_per_gb", verb);
-    report_number(object, key, median(side->cpu.fio, runs));
-    (void)snprintf(key, sizeof key, "%s_p99_us", verb);
-    report_number(object, key, median(side->p99.ours, runs));
-    (void)snprintf(key, sizeof key, "fio_%s_p99_us", verb);
-    report_number(object, key, median(side->p99.fio, runs));
-    (void)snprintf(what, sizeof what, "%s, %s", verb, size);
-    table_measure(table, what, "0.95 x", "GB/s", gbps, fio_gbps);
-    (void)snprintf(what, sizeof what, "%s, %s: CPU a GB", verb, size);
-    table_measure(table, what, "", "s", median(side->cpu.ours, runs), median(side->cpu.fio, runs));
-    if (!write) {
-        (void)snprintf(what, sizeof what, "fetch, %s: p99", size);
-        table_measure(
-            table, what, "1.5 x", "us", median(side->p99.ours, runs), median(side->p99.fio, runs));
+    char key[48];
+    (void)snprintf(key, sizeof key, "%s%s_%s", before, side, what);
+    report_number(object, key, median(samples, runs));
+}
+
+static void add_numbers(cJSON *object, const char *side, struct figures *figures, uint64_t runs)
+{
+    static const char *const before[WHO] = {"", "fio_", "plain_"};
+    char key[48];
+    for (uint32_t who = 0; who < WHO; who++) {
+        add_number(object, before[who], side, "gbps", figures->gbps[who], runs);
+        add_number(object, before[who], side, "cpu_s_per_gb", figures->cpu[who], runs);
+        add_number(object, before[who], side, "p99_us", figures->p99_us[who], runs);
     }
+    (void)snprintf(key, sizeof key, "%s_ratio", side);
+    report_number(object, key, median_ratio(figures->gbps, FIO, runs));
+    (void)snprintf(key, sizeof key, "%s_ratio_plain", side);
+    report_number(object, key, median_ratio(figures->gbps, PLAIN, runs));
+}
+
+static void add_row(struct table *table, const char *what, const char *goal, const char *unit,
+    double samples[WHO][RUNS_MOST], uint64_t runs)
+{
+    table_row(table);
+    table_cell(table, 0, "%s", what);
+    table_cell(table, 1, "%s", goal);
+    for (uint32_t who = 0; who < WHO; who++) {
+        double value = median(samples[who], runs);
+        int digits = value < 10 ? 2 : 0;
+        if (who == OURS) {
+            table_cell(table, 2, "%.*f %s", digits, value, unit);
+        } else {
+            table_cell(table, 2 + (int)who, "%.*f (%.2f)", digits, value,
+                median_ratio(samples, (enum who)who, runs));
+        }
+    }
+}
+
+static void print_figures(struct figures *figures, uint64_t runs, FILE *to)
+{
+    struct table table;
+    table_start_columns(
+        &table, (const char *const[]){"", "goal", "measured", "fio (ratio)", "plain (ratio)"});
+    for (uint32_t i = 0; i < SIZES; i++) {
+        for (uint32_t side = 0; side < SIDES; side++) {
+            struct figures *these = &figures[i * SIDES + side];
+            char what[64];
+            (void)snprintf(what, sizeof what, "%s, %s", names[side], sizes[i].name);
+            add_row(&table, what, "0.95 x", "GB/s", these->gbps, runs);
+            (void)snprintf(what, sizeof what, "%s, %s: CPU a GB", names[side], sizes[i].name);
+            add_row(&table, what, "", "s", these->cpu, runs);
+            if (side == FETCH) {
+                (void)snprintf(what, sizeof what, "fetch, %s: p99", sizes[i].name);
+                add_row(&table, what, "1.5 x", "us", these->p99_us, runs);
+            }
+        }
+    }
+    table_print(&table, to);
+    fputs("  prefix: fetches, twice as many at a time; the device's depth is the same\n"
+          "  plain:  a loop that does nothing else, from and into as much memory as the pool has\n",
+        to);
+}
+
+/* The ratio of the size that is worst: the least GB/s, the most p99. */
+static double worst_rate(struct figures *figures, enum side side, enum who floor, uint64_t runs)
+{
+    double worst = 1e9;
+    for (uint32_t i = 0; i < SIZES; i++) {
+        double ratio = median_ratio(figures[i * SIDES + side].gbps, floor, runs);
+        worst = ratio < worst ? ratio : worst;
+    }
+    return worst;
+}
+
+static double worst_p99(struct figures *figures, enum side side, enum who floor, uint64_t runs)
+{
+    double worst = 0;
+    for (uint32_t i = 0; i < SIZES; i++) {
+        double ratio = median_ratio(figures[i * SIDES + side].p99_us, floor, runs);
+        worst = ratio > worst ? ratio : worst;
+    }
+    return worst;
 }
 
 static bool measure(const struct options *options, const char *folder, struct report *report)
 {
-    struct table table;
-    struct side *sides = calloc(SIZES * SIDES, sizeof *sides);
-    double worst[SIDES] = {1e9, 1e9};
-    double worst_p99 = 0;
-    bool good = sides != NULL;
+    struct figures *figures = calloc(SIZES * SIDES, sizeof *figures);
+    uint64_t runs = options->runs;
     char how[1024];
-    table_start(&table, "", "fio");
+    bool good = figures != NULL;
     for (uint32_t i = 0; i < SIZES && good; i++) {
-        struct side *pair = &sides[i * SIDES];
-        good = run_size(options, folder, i, pair, how, sizeof how);
-        if (!good) {
-            break;
-        }
+        good = run_size(options, folder, i, &figures[i * SIDES], how, sizeof how);
+    }
+    for (uint32_t i = 0; i < SIZES && good; i++) {
         cJSON *object = report_object(report->root, sizes[i].name);
         report_number(object, "depth", sizes[i].depth);
         for (uint32_t side = 0; side < SIDES; side++) {
-            add_side(object, &table, sizes[i].name, &pair[side], side == 0, options->runs);
-            double ratio = median(pair[side].gbps.ratio, options->runs);
-            worst[side] = ratio < worst[side] ? ratio : worst[side];
+            add_numbers(object, names[side], &figures[i * SIDES + side], runs);
         }
-        double p99 = median(pair[1].p99.ratio, options->runs);
-        worst_p99 = p99 > worst_p99 ? p99 : worst_p99;
     }
-    free(sides);
     if (good) {
-        table_print(&table, report->people);
-        fprintf(report->people, "%s\n", how);
+        print_figures(figures, runs, report->people);
+        fprintf(report->people, "%s\n\n", how);
         report_text(report->root, "how", how);
-        report_number(report->root, "ratio_write", worst[0]);
-        report_number(report->root, "ratio_read", worst[1]);
-        report_number(report->root, "p99_fetch_ratio", worst_p99);
+        report_number(report->root, "ratio_write", worst_rate(figures, SPILL, FIO, runs));
+        report_number(report->root, "ratio_read", worst_rate(figures, FETCH, FIO, runs));
+        report_number(report->root, "ratio_write_plain", worst_rate(figures, SPILL, PLAIN, runs));
+        report_number(report->root, "ratio_read_plain", worst_rate(figures, PREFIX, PLAIN, runs));
+        report_number(report->root, "p99_fetch_ratio", worst_p99(figures, FETCH, FIO, runs));
     }
+    free(figures);
     return good;
 }
 
