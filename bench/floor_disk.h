@@ -11,8 +11,8 @@
 
 /* Move job->run_bytes by io_uring with O_DIRECT, `depth` blocks at a time, from or into `memory`,
  * all of it in turn, looking at nothing: writes go over the file in order, reads come from places
- * drawn from `random`. `memory` is aligned as the file wants it, and holds more than `depth` blocks.
- * Returns false after a line on stderr. */
+ * drawn from `random`. `memory` is aligned as the file wants it, and holds more than `depth`
+ * blocks. Returns false after a line on stderr. */
 bool floor_disk_run(const struct fio_job *job, void *memory, uint64_t memory_bytes,
     uint64_t *random, struct fio_result *out_result);
 

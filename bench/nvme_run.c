@@ -47,7 +47,7 @@ static struct tier_id id_of(uint64_t number)
 static int begin(struct pass *pass, uint64_t buffer)
 {
     struct nvme_run *run = pass->run;
-    /* All of the pool in turn, as slots are: a block that nobody looked at lately is in no cache. */
+    /* All of the pool in turn, as slots are: what nobody looked at lately is in no cache. */
     uint64_t stripe =
         pass->begun / pass->width % (run->pool_bytes / run->block_bytes / pass->width);
     uint8_t *data = run->pool + (stripe * pass->width + buffer) * run->block_bytes;
