@@ -363,6 +363,7 @@ enum cistern_status {
     CISTERN_LIMIT = -103,
     /* no cache for now: compute; the library attaches again by itself */
     CISTERN_NO_SERVER = -200,
+    CISTERN_DEVICE_LOST = -201, /* but not to a GPU that failed: that takes a new process */
     /* the two sides differ: upgrade one of them */
     CISTERN_VERSION = -300,
     CISTERN_MALFORMED = -301,

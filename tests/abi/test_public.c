@@ -137,6 +137,7 @@ static const struct status_row released[] = {
     {RELEASED(THREADS), -102},
     {RELEASED(LIMIT), -103},
     {RELEASED(NO_SERVER), -200},
+    {RELEASED(DEVICE_LOST), -201},
     {RELEASED(VERSION), -300},
     {RELEASED(MALFORMED), -301},
     {RELEASED(UNSUPPORTED), -302},
