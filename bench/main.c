@@ -17,6 +17,7 @@ static const scenario_run runs[SCENARIO_COUNT] = {
     [SCENARIO_CODEC] = scenario_codec,
     [SCENARIO_POLICY] = scenario_policy,
     [SCENARIO_NVME] = scenario_nvme,
+    [SCENARIO_GPU] = scenario_gpu,
 };
 
 int main(int argc, char **argv)

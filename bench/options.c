@@ -11,7 +11,7 @@ enum kind { KIND_TEXT, KIND_COUNT, KIND_SIZE, KIND_RATE, KIND_CPU };
 
 #define ON(scenario) (1u << SCENARIO_##scenario)
 #define ON_ALL ((1u << SCENARIO_COUNT) - 1)
-#define ON_SIDECAR (ON_ALL & ~ON(CODEC)) /* those that start one */
+#define ON_SIDECAR (ON_ALL & ~(ON(CODEC) | ON(GPU))) /* those that start one */
 
 struct option_row {
     const char *name;
@@ -34,6 +34,7 @@ const char *const scenario_names[SCENARIO_COUNT] = {
     [SCENARIO_CODEC] = "codec",
     [SCENARIO_POLICY] = "policy",
     [SCENARIO_NVME] = "nvme",
+    [SCENARIO_GPU] = "gpu",
 };
 
 const char *const scenario_summaries[SCENARIO_COUNT] = {
@@ -48,6 +49,7 @@ const char *const scenario_summaries[SCENARIO_COUNT] = {
     [SCENARIO_POLICY] = "TRACE...: what a cache of each size would hit, by eviction policy",
     [SCENARIO_CODEC] = "blocks at rest: ratio, rate and error of each codec; verifying, sealing",
     [SCENARIO_NVME] = "spill to and fetch from a local disk, beside fio",
+    [SCENARIO_GPU] = "copies between pool, engine and host, beside the device's own",
     [SCENARIO_RESTART] = "kill -9 of the server, until another client hits again",
 };
 
@@ -59,7 +61,7 @@ static const struct option_row rows[] = {
         "PATH of a running sidecar (default: start a private one)"},
     {"cisternd", KIND_TEXT, offsetof(struct options, cisternd_path), ON_SIDECAR,
         "PATH of the sidecar's program (default: beside this one)"},
-    {"seed", KIND_COUNT, offsetof(struct options, seed), ON_ALL & ~ON(REUSE),
+    {"seed", KIND_COUNT, offsetof(struct options, seed), ON_ALL & ~(ON(REUSE) | ON(GPU)),
         "NUMBER that the keys, or the blocks, are made from (default 42)"},
     {"runs", KIND_COUNT, offsetof(struct options, runs), ON_ALL & ~(ON(REUSE) | ON(POLICY)),
         "how many runs the median is taken of (default 5)"},
@@ -70,6 +72,8 @@ static const struct option_row rows[] = {
         "blocks in the index (default 1000000)"},
     {"blocks", KIND_COUNT, offsetof(struct options, blocks), ON(RESTART),
         "blocks of 4 KiB in the pool, which is of that size (default 1000000)"},
+    {"device", KIND_TEXT, offsetof(struct options, device), ON(GPU),
+        "UUID of the GPU, or its beginning (default auto: the first)"},
     {"dir", KIND_TEXT, offsetof(struct options, dir_path), ON(NVME),
         "FOLDER on the disk to measure (default: the current one)"},
     {"file", KIND_SIZE, offsetof(struct options, file_bytes), ON(NVME),

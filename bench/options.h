@@ -23,6 +23,7 @@ enum scenario_kind {
     SCENARIO_CODEC,
     SCENARIO_POLICY,
     SCENARIO_NVME,
+    SCENARIO_GPU,
     SCENARIO_COUNT
 };
 
@@ -41,6 +42,7 @@ struct options {
     uint32_t trace_count;
     const char *sizes;
     const char *generate;
+    const char *device; /* NULL: auto */
     const char *dir_path;
     uint64_t seed;
     uint64_t entries;
