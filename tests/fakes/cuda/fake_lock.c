@@ -1,0 +1,30 @@
+/* fake_lock: see fake_lock.h. */
+#include "tests/fakes/cuda/fake_lock.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t progress = PTHREAD_COND_INITIALIZER;
+
+void fake_lock_take(void)
+{
+    (void)pthread_mutex_lock(&lock);
+}
+
+void fake_lock_drop(void)
+{
+    (void)pthread_mutex_unlock(&lock);
+}
+
+void fake_lock_wait(pthread_cond_t *condition)
+{
+    (void)pthread_cond_wait(condition, &lock);
+}
+
+void fake_lock_await_progress(void)
+{
+    (void)pthread_cond_wait(&progress, &lock);
+}
+
+void fake_lock_progress(void)
+{
+    (void)pthread_cond_broadcast(&progress);
+}

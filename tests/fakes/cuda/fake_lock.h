@@ -1,0 +1,21 @@
+/* fake_lock: the one lock of the double, and the one condition "some operation is done".
+ *
+ * Everything that the double knows is read and written under it, copies included: one at a time
+ * is slow, and cannot deadlock. Workers let go of it while they are late, and in a host function.
+ */
+#ifndef CISTERN_TESTS_FAKES_CUDA_FAKE_LOCK_H
+#define CISTERN_TESTS_FAKES_CUDA_FAKE_LOCK_H
+
+#include <pthread.h>
+
+void fake_lock_take(void);
+void fake_lock_drop(void);
+
+/* Under the lock: sleep until `condition` is signalled. */
+void fake_lock_wait(pthread_cond_t *condition);
+
+/* Under the lock: sleep until an operation is done; say that one is. */
+void fake_lock_await_progress(void);
+void fake_lock_progress(void);
+
+#endif

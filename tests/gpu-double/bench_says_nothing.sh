@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# The scenario gpu on the double: all of it is done, and no figure of a double gets out.
+# usage: bench_says_nothing.sh CISTERN_BENCH
+set -uo pipefail
+
+json=$(mktemp)
+trap 'rm -f "$json"' EXIT
+said=$("$1" gpu --runs 1 --json "$json" 2>&1)
+status=$?
+if ((status != 77)) || [[ $said != *"all was done, no figure means anything"* ]]; then
+    echo "exit status $status, and: $said"
+    exit 1
+fi
+if [[ $(wc -l <<<"$said") != 1 || -s $json ]]; then
+    echo "figures of a double: $said"
+    cat "$json"
+    exit 1
+fi
