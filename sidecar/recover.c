@@ -5,7 +5,7 @@
 #include "shm/counter.h"
 #include "shm/status.h"
 #include "sidecar/block/adopt.h"
-#include "sidecar/block/pool.h"
+#include "sidecar/block/pool_class.h"
 #include "sidecar/block/quarantine.h"
 #include "sidecar/moment.h"
 
@@ -113,7 +113,7 @@ static int take_classes(struct session_table *table)
     while ((item = keep_table_next(&table->keep->held, KEEP_CLASS, &at)) != NULL) {
         uint64_t slot_bytes;
         if (!read_blob(item, &slot_bytes, sizeof slot_bytes) ||
-            pool_adopt_class(&table->blocks->pool, item->id, slot_bytes) != STATUS_OK) {
+            pool_class_adopt(table->blocks, item->id, slot_bytes) != STATUS_OK) {
             return STATUS_MALFORMED;
         }
     }

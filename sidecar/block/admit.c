@@ -6,22 +6,49 @@
 #include <assert.h>
 #include <stddef.h>
 
-uint32_t admit_find(const struct blocks *blocks, const struct key *key, uint16_t space)
+/* The next slot at or after a position of the key's buckets that holds it, or HINT_NONE. Words of
+ * one tag may be two copies of a key, or two keys: the line says which. */
+static uint32_t next_copy(const struct blocks *blocks, const struct hint_place *place,
+    const struct key *key, uint16_t space, uint32_t *position)
 {
     const struct index_view *index = &blocks->index;
-    struct hint_place place = hint_place_of(key, index->hint_mask);
-    uint32_t position = 0;
-    while (position < 16) {
-        uint32_t slot = hint_next(index, &place, HINT_HOT, &position);
-        if (slot == HINT_NONE) {
-            break;
-        }
+    uint32_t slot;
+    while ((slot = hint_next(index, place, HINT_HOT, position)) != HINT_NONE) {
         const struct slot_line *line = &index->lines[slot];
         if (slot_state_of(slot_load_state(line)) == SLOT_VALID && slot_holds(line, key, space)) {
-            return slot;
+            break;
         }
     }
-    return HINT_NONE;
+    return slot;
+}
+
+uint32_t admit_find(const struct blocks *blocks, const struct key *key, uint16_t space)
+{
+    struct hint_place place = hint_place_of(key, blocks->index.hint_mask);
+    uint32_t position = 0;
+    uint32_t found = HINT_NONE;
+    uint32_t slot;
+    while ((slot = next_copy(blocks, &place, key, space, &position)) != HINT_NONE) {
+        found = slot;
+        if (pool_tier(&blocks->pool, slot) == SLOT_TIER_HOST) {
+            break;
+        }
+    }
+    return found;
+}
+
+uint32_t admit_find_tier(
+    const struct blocks *blocks, const struct key *key, uint16_t space, enum slot_tier tier)
+{
+    struct hint_place place = hint_place_of(key, blocks->index.hint_mask);
+    uint32_t position = 0;
+    uint32_t slot;
+    while ((slot = next_copy(blocks, &place, key, space, &position)) != HINT_NONE) {
+        if (pool_tier(&blocks->pool, slot) == tier) {
+            break;
+        }
+    }
+    return slot;
 }
 
 /* Is there a free word for this key's hint? Only then is its slot published: without a hint nobody
@@ -54,19 +81,26 @@ static void follow(struct blocks *blocks, uint32_t slot, uint32_t parent)
     ledger_follow(&blocks->ledger, slot, parent, slot_generation_of(state));
 }
 
-/* What the policy is told of a block's parent. Keys are the clients' word: a block may name itself,
+/* What the policy is told of a block's parent: links are within a tier, because a policy orders the
+ * slots of one class. A parent that is hot in the other tier alone is none, but it is not missing:
+ * whoever reads the prefix gets it from there. Keys are the clients' word: a block may name itself,
  * or one of another size. */
 static uint32_t parent_of(const struct blocks *blocks, uint32_t slot,
     const struct slot_content *content, const struct key *parent, uint32_t class)
 {
-    uint32_t found = parent == NULL ? POLICY_NONE : admit_find(blocks, parent, content->space);
-    if (parent == NULL || found == slot) {
+    if (parent == NULL) {
         return POLICY_NONE;
     }
-    if (found == HINT_NONE || pool_class_of(&blocks->pool, found) != class) {
-        return POLICY_MISSING;
+    enum slot_tier tier = pool_tier(&blocks->pool, slot);
+    uint32_t found = admit_find_tier(blocks, parent, content->space, tier);
+    if (found == slot) {
+        return POLICY_NONE;
     }
-    return found;
+    if (found == HINT_NONE) {
+        bool elsewhere = admit_find(blocks, parent, content->space) != HINT_NONE;
+        return elsewhere ? POLICY_NONE : POLICY_MISSING;
+    }
+    return pool_class_of(&blocks->pool, found) == class ? found : POLICY_MISSING;
 }
 
 /* The block is readable: count it, and tell the policy and the ledger. */
@@ -82,17 +116,29 @@ static void welcome(struct blocks *blocks, uint32_t slot, const struct slot_cont
     blocks->space_blocks[content->space]++;
 }
 
-/* There is room for its hint, and no other slot holds the block. */
+/* There is room for its hint, and no other slot of its tier holds the block. */
 static void publish(struct blocks *blocks, uint32_t slot, struct slot_content *content,
     const struct key *parent, uint32_t class)
 {
     content->offset = pool_offset(&blocks->pool, slot);
+    content->tier = (uint8_t)pool_tier(&blocks->pool, slot);
     content->size_class = (uint8_t) class;
     /* The descriptor before its hint: who follows the hint finds it. */
     slot_publish(&blocks->index.lines[slot], content);
     bool added = hint_add(&blocks->index, &content->key, HINT_HOT, slot);
     assert(added);
     welcome(blocks, slot, content, parent, class);
+}
+
+/* A block of host memory that lies below already is found out when its copy is due; none is made of
+ * one in device memory. */
+static void note_below(
+    struct blocks *blocks, uint32_t slot, const struct slot_content *content, uint32_t class)
+{
+    const struct tiers *tiers = blocks->cold.tiers;
+    if (content->tier == SLOT_TIER_DEVICE && tiers != NULL && tiers_has(tiers, &content->key)) {
+        policy_cost(&blocks->policies[class], slot, POLICY_FETCH);
+    }
 }
 
 int admit_block(struct blocks *blocks, uint32_t slot, uint64_t generation,
@@ -107,7 +153,8 @@ int admit_block(struct blocks *blocks, uint32_t slot, uint64_t generation,
     if (content->bytes == 0 || content->bytes > pool_slot_bytes(&blocks->pool, class)) {
         return STATUS_INVALID;
     }
-    if (admit_find(blocks, &content->key, content->space) != HINT_NONE) {
+    enum slot_tier tier = pool_tier(&blocks->pool, slot);
+    if (admit_find_tier(blocks, &content->key, content->space, tier) != HINT_NONE) {
         pool_give(blocks, slot);
         counter_add(blocks->counters, COUNTER_duplicates, 1);
         *out_duplicate = true;
@@ -122,6 +169,7 @@ int admit_block(struct blocks *blocks, uint32_t slot, uint64_t generation,
         counter_add(blocks->counters, COUNTER_slots_lent, UINT64_MAX);
     }
     publish(blocks, slot, content, parent, class);
+    note_below(blocks, slot, content, class);
     counter_add(blocks->counters, COUNTER_commits, 1);
     counter_add(blocks->counters, COUNTER_bytes_committed, content->bytes);
     *out_duplicate = false;
@@ -136,7 +184,8 @@ int admit_fetched(
     uint32_t class = pool_class_of(&blocks->pool, slot);
     assert(slot_state_of(shared64_load_relaxed(&line->state)) == SLOT_LOADING);
     assert(content->bytes > 0 && content->bytes <= pool_slot_bytes(&blocks->pool, class));
-    assert(admit_find(blocks, &content->key, content->space) == HINT_NONE);
+    assert(admit_find_tier(blocks, &content->key, content->space, pool_tier(&blocks->pool, slot)) ==
+           HINT_NONE);
     if (!has_room(&blocks->index, &content->key)) {
         counter_add(blocks->counters, COUNTER_hints_full, 1);
         return STATUS_BUSY;
@@ -157,7 +206,7 @@ void admit_touch(struct blocks *blocks, uint32_t slot)
     if (class == POOL_NONE) {
         return;
     }
-    pool->classes[class].used_at = pool->evicted_bytes;
+    pool->classes[class].used_at = pool->sides[pool->classes[class].tier].evicted_bytes;
     policy_touch(&blocks->policies[class], slot);
     if (policy_resident(&blocks->policies[class], slot)) {
         ledger_touch(&blocks->ledger, slot, true);

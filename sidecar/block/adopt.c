@@ -48,26 +48,25 @@ uint32_t adopt_pop(struct blocks *blocks, struct adopt_chain *chain)
 static bool is_sound(const struct blocks *blocks, uint32_t slot, uint32_t class)
 {
     const struct pool *pool = &blocks->pool;
-    uint32_t extent = pool_extent_of(pool, slot);
     uint64_t slot_bytes = pool_slot_bytes(pool, class);
     struct slot_content content;
     slot_load_place(&blocks->index.lines[slot], &content);
-    uint64_t offset = extent * pool->extent_bytes + (slot - extent * pool->per) * slot_bytes;
-    return content.offset == offset && content.size_class == class &&
-           content.tier == SLOT_TIER_HOST && content.bytes > 0 && content.bytes <= slot_bytes &&
-           content.space > 0;
+    return content.offset == pool_place(pool, slot, slot_bytes) && content.size_class == class &&
+           content.tier == pool_tier(pool, slot) && content.bytes > 0 &&
+           content.bytes <= slot_bytes && content.space > 0;
 }
 
-/* Does a hint lead to this very block already? Two slots may have held it when the server died: one
- * that was leaving, and one that was committed meanwhile. */
-static bool is_double(const struct blocks *blocks, const struct key *key, uint16_t space)
+/* Does a hint lead to this very block in the same tier already? Two slots may have held it when the
+ * server died: one that was leaving, and one that was committed meanwhile. */
+static bool is_double(
+    const struct blocks *blocks, const struct key *key, uint16_t space, enum slot_tier tier)
 {
     const struct index_view *index = &blocks->index;
     struct hint_place place = hint_place_of(key, index->hint_mask);
     uint32_t position = 0;
     uint32_t slot;
     while ((slot = hint_next(index, &place, HINT_HOT, &position)) != HINT_NONE) {
-        if (slot_holds(&index->lines[slot], key, space)) {
+        if (pool_tier(&blocks->pool, slot) == tier && slot_holds(&index->lines[slot], key, space)) {
             return true;
         }
     }
@@ -112,7 +111,8 @@ static void judge_block(struct adoption *adoption, uint32_t slot, uint32_t class
     load_key(line, &key);
     uint16_t space = space_of(line);
     if (!is_sound(blocks, slot, class) || !adoption->known[space] ||
-        is_double(blocks, &key, space) || !keep_block(adoption, slot)) {
+        is_double(blocks, &key, space, pool_tier(&blocks->pool, slot)) ||
+        !keep_block(adoption, slot)) {
         doubt(adoption, slot);
     }
 }
@@ -139,6 +139,7 @@ static bool judge_slot(struct adoption *adoption, uint32_t slot)
     }
     uint32_t class = ledger_class_of(&blocks->ledger, extent);
     if (class >= pool->class_count || pool->classes[class].slot_bytes == 0 ||
+        pool->classes[class].tier != pool_tier(pool, slot) ||
         slot - extent * pool->per >= pool->classes[class].extent_slots) {
         return false;
     }
@@ -212,11 +213,14 @@ static void forget_hints(const struct index_view *index)
     }
 }
 
+/* A free extent may name a class of old, whose number one of the other tier has now. */
 static void adopt_extents(struct blocks *blocks)
 {
-    for (uint32_t i = 0; i < blocks->pool.extent_count; i++) {
+    const struct pool *pool = &blocks->pool;
+    for (uint32_t i = 0; i < pool->extent_count; i++) {
         uint32_t class = ledger_class_of(&blocks->ledger, i);
-        if (class < blocks->pool.class_count && blocks->pool.classes[class].slot_bytes > 0) {
+        if (class < pool->class_count && pool->classes[class].slot_bytes > 0 &&
+            pool->classes[class].tier == pool_extent_tier(pool, i)) {
             pool_adopt_extent(blocks, i, class);
         }
     }

@@ -29,7 +29,7 @@ struct adopt_found {
     struct adopt_chain read; /* LOADING, and a reader has the part that was there already */
 };
 
-/* Classes were adopted (pool_adopt_class()), `sweep` knows every lane of old, and `known` says of
+/* Classes were adopted (pool_class_adopt()), `sweep` knows every lane of old, and `known` says of
  * each namespace number whether anybody can still ask for its blocks.
  * Returns 0 and what was found, its chains for the caller to give to their owners; STATUS_MALFORMED
  * if the memory contradicts itself, STATUS_NO_MEMORY: start with other memory then. */

@@ -26,7 +26,8 @@
 #define BLOCKS_SPACES 65536u /* as many as the descriptor's field can name */
 
 struct blocks_limits {
-    uint64_t pool_bytes; /* a multiple of extent_bytes */
+    uint64_t pool_bytes; /* of host memory; a multiple of extent_bytes */
+    uint64_t device_bytes; /* of device memory, behind it; a multiple too; 0: none */
     uint64_t extent_bytes; /* a multiple of slot_bytes_min; the largest block there can be */
     uint64_t slot_bytes_min; /* a multiple of 4096; smaller blocks take as much */
     enum policy_kind policy;
@@ -45,7 +46,7 @@ struct blocks {
     struct ledger ledger;
     struct policy_memory policy_memory;
     struct policy policies[POOL_CLASSES_MAX]; /* one a size class */
-    uint32_t *space_blocks; /* hot blocks of each namespace, by its number */
+    uint32_t *space_blocks; /* slots with a block of each namespace, by its number */
     uint8_t *marks; /* enum pin_mark, one a slot; all PIN_NONE between evictions */
     struct claims claims;
     struct quarantine quarantine;
@@ -58,8 +59,10 @@ struct blocks {
     bool pins_met; /* the last batch of victims had a pinned one: look before marking (V1) */
 };
 
-/* How many descriptors the index of such a pool needs; 0 if the sizes do not fit together. */
-uint32_t blocks_slots(uint64_t pool_bytes, uint64_t extent_bytes, uint64_t slot_bytes_min);
+/* How many descriptors the index of such a pool needs, host and device extents together; 0 if the
+ * sizes do not fit together. */
+uint32_t blocks_slots(
+    uint64_t pool_bytes, uint64_t device_bytes, uint64_t extent_bytes, uint64_t slot_bytes_min);
 
 /* Open over a fresh index (layout_index_init() was called, no slot was ever used), or over one that
  * adopt_blocks() takes over before anything else is called.

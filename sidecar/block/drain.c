@@ -10,7 +10,8 @@
 /* Does an extent drain for the class that is not stuck? */
 static bool is_coming(const struct pool *pool, uint32_t class)
 {
-    for (uint32_t at = pool->draining.first; at != POOL_NONE; at = pool->extents[at].after) {
+    uint32_t at = pool->sides[pool->classes[class].tier].draining.first;
+    for (; at != POOL_NONE; at = pool->extents[at].after) {
         if (pool->extents[at].heir == class && pool->extents[at].passes < DRAIN_PASSES) {
             return true;
         }
@@ -18,17 +19,21 @@ static bool is_coming(const struct pool *pool, uint32_t class)
     return false;
 }
 
-/* An idle class, else the one with most extents; POOL_NONE if none has more than `class`. */
+/* Of the tier of `class`: an idle class, else the one with most extents; POOL_NONE if none has more
+ * than `class`. */
 static uint32_t find_donor(const struct pool *pool, uint32_t class)
 {
     uint32_t donor = POOL_NONE;
     uint32_t most = pool_class_extents(pool, class);
     for (uint32_t i = 0; i < pool->class_count; i++) {
         uint32_t extents = pool_class_extents(pool, i);
-        if (i != class && extents > 0 && pool_idle(pool, i)) {
+        if (i == class || pool->classes[i].tier != pool->classes[class].tier) {
+            continue;
+        }
+        if (extents > 0 && pool_idle(pool, i)) {
             return i;
         }
-        if (i != class && extents > most) {
+        if (extents > most) {
             most = extents;
             donor = i;
         }
@@ -36,14 +41,18 @@ static uint32_t find_donor(const struct pool *pool, uint32_t class)
     return donor;
 }
 
-/* A class may ask for what is its fair share among those in use; idle ones have none. */
+/* A class may ask for what is its fair share among those in use in its tier; idle ones have none.
+ * */
 static bool below_share(const struct pool *pool, uint32_t class)
 {
+    enum slot_tier tier = pool->classes[class].tier;
+    uint32_t extents = pool_tier_extents(pool, tier);
     uint32_t in_use = 0;
     for (uint32_t i = 0; i < pool->class_count; i++) {
-        in_use += i == class || (pool_class_extents(pool, i) > 0 && !pool_idle(pool, i));
+        bool rival = pool->classes[i].tier == tier && pool_class_extents(pool, i) > 0;
+        in_use += i == class || (rival && !pool_idle(pool, i));
     }
-    uint32_t share = pool->extent_count > in_use ? pool->extent_count / in_use : 1;
+    uint32_t share = extents > in_use ? extents / in_use : 1;
     return pool_class_extents(pool, class) < share;
 }
 
@@ -74,14 +83,15 @@ static uint32_t cheapest(const struct pool *pool, const struct pool_list *list)
     return chosen;
 }
 
-/* Make room for one more draining extent. Returns false if none is stuck. */
-static bool give_up_one(struct blocks *blocks)
+/* Make room for one more draining extent of a tier. Returns false if none is stuck. */
+static bool give_up_one(struct blocks *blocks, enum slot_tier tier)
 {
     const struct pool *pool = &blocks->pool;
-    if (pool->draining.count < DRAIN_EXTENTS_MAX) {
+    const struct pool_list *draining = &pool->sides[tier].draining;
+    if (draining->count < DRAIN_EXTENTS_MAX) {
         return true;
     }
-    for (uint32_t at = pool->draining.first; at != POOL_NONE; at = pool->extents[at].after) {
+    for (uint32_t at = draining->first; at != POOL_NONE; at = pool->extents[at].after) {
         if (pool->extents[at].passes >= DRAIN_PASSES) {
             pool_undrain(blocks, at);
             return true;
@@ -97,7 +107,8 @@ bool drain_start(struct blocks *blocks, uint32_t class)
         return true;
     }
     uint32_t donor = find_donor(pool, class);
-    if (!below_share(pool, class) || donor == POOL_NONE || !give_up_one(blocks)) {
+    if (!below_share(pool, class) || donor == POOL_NONE ||
+        !give_up_one(blocks, pool->classes[class].tier)) {
         return false;
     }
     const struct pool_class *from = &pool->classes[donor];
@@ -128,13 +139,15 @@ static uint32_t collect(struct blocks *blocks, uint32_t at, uint32_t *out_slots)
     return count;
 }
 
-bool drain_tick(struct blocks *blocks, uint32_t batches, const struct evict_sweep *sweep)
+bool drain_tick(
+    struct blocks *blocks, enum slot_tier tier, uint32_t batches, const struct evict_sweep *sweep)
 {
     struct pool *pool = &blocks->pool;
+    const struct pool_list *draining = &pool->sides[tier].draining;
     bool freed = false;
-    uint32_t extents = pool->draining.count;
+    uint32_t extents = draining->count;
     for (uint32_t i = 0; i < batches && extents > 0; i++) {
-        uint32_t at = pool->draining.first;
+        uint32_t at = draining->first;
         uint32_t passes = pool->extents[at].passes;
         uint32_t class = pool->extents[at].class;
         uint32_t victims[EVICT_BATCH];

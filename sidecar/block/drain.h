@@ -4,18 +4,20 @@
  * sizes cannot replace each other, only whole extents can. Called by evict. Always: nothing is
  * taken from a draining extent; emptied it joins its heir. Pinned blocks and lent slots only delay
  * that: while one extent is stuck with them others are tried, and of too many stuck ones one goes
- * back into service. A class that nobody used while a whole pool's worth of blocks was evicted is
- * idle (pool_idle()): it has no share, and gives first.
+ * back into service. A class that nobody used while all that its tier holds was evicted once over
+ * is idle (pool_idle()): it has no share, and gives first. Donor, heir and share are of one tier:
+ * what is stuck in the other one delays nobody here.
  */
 #ifndef CISTERN_SIDECAR_BLOCK_DRAIN_H
 #define CISTERN_SIDECAR_BLOCK_DRAIN_H
 
+#include "shm/slot.h"
 #include "sidecar/block/evict.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#define DRAIN_EXTENTS_MAX 8u /* at a time */
+#define DRAIN_EXTENTS_MAX 8u /* of a tier, at a time */
 #define DRAIN_PASSES 64u /* over one extent without emptying it: then it is stuck */
 #define DRAIN_LOOKS 1024u /* slots looked at for one batch of victims */
 
@@ -24,7 +26,9 @@
  * stuck. Returns true if one that is not stuck drains for it now. */
 bool drain_start(struct blocks *blocks, uint32_t class);
 
-/* Evict from the draining extents, `batches` sweeps at most. Returns true if any slot was freed. */
-bool drain_tick(struct blocks *blocks, uint32_t batches, const struct evict_sweep *sweep);
+/* Evict from the draining extents of a tier, `batches` sweeps at most. Returns true if any slot was
+ * freed. */
+bool drain_tick(
+    struct blocks *blocks, enum slot_tier tier, uint32_t batches, const struct evict_sweep *sweep);
 
 #endif

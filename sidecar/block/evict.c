@@ -113,7 +113,8 @@ uint32_t evict_batch(struct blocks *blocks, uint32_t class, const uint32_t *slot
     blocks->pins_met = pinned > 0;
     counter_add(blocks->counters, COUNTER_victims_pinned, pinned);
     counter_add(blocks->counters, COUNTER_evictions, dropped);
-    blocks->pool.evicted_bytes += dropped * pool_slot_bytes(&blocks->pool, class);
+    enum slot_tier tier = blocks->pool.classes[class].tier;
+    blocks->pool.sides[tier].evicted_bytes += dropped * pool_slot_bytes(&blocks->pool, class);
     return dropped;
 }
 
@@ -136,7 +137,9 @@ uint32_t evict_free(
     uint32_t coming[EVICT_BATCH * 2];
     uint32_t victims[EVICT_BATCH];
     uint32_t max = wanted < EVICT_BATCH ? (uint32_t)wanted : EVICT_BATCH;
-    uint32_t seen = blocks->cold.tiers == NULL ? 0 : policy_coming(policy, EVICT_BATCH * 2, coming);
+    /* What has no copies made of it, as in device memory, has no order but the policy's. */
+    bool copied = blocks->cold.tiers != NULL && blocks->pool.classes[class].tier == SLOT_TIER_HOST;
+    uint32_t seen = copied ? policy_coming(policy, EVICT_BATCH * 2, coming) : 0;
     uint32_t count = 0;
     for (uint32_t i = 0; i < seen && count < max; i++) {
         uint32_t slot = coming[i];
@@ -154,9 +157,10 @@ uint32_t evict_room(
 {
     uint64_t before = pool_available(&blocks->pool, class);
     uint64_t goal = before + wanted;
+    enum slot_tier tier = blocks->pool.classes[class].tier;
     /* Below its share it grows, before it drops blocks of its own. */
-    if (blocks->pool.free.count == 0 && drain_start(blocks, class)) {
-        drain_tick(blocks, ROOM_BATCHES, sweep);
+    if (blocks->pool.sides[tier].free.count == 0 && drain_start(blocks, class)) {
+        drain_tick(blocks, tier, ROOM_BATCHES, sweep);
     }
     uint64_t wider = 1; /* grows while all that is looked at is pinned */
     for (uint32_t i = 0; i < wanted / EVICT_BATCH + ROOM_BATCHES; i++) {
@@ -193,7 +197,7 @@ bool evict_tick(struct blocks *blocks, const struct evict_sweep *sweep)
         uint32_t at = (blocks->tick_class + i) % pool->class_count;
         const struct pool_class *class = &pool->classes[at];
         uint32_t mark = evict_low_mark(class);
-        if (pool->free.count > 0 || class->free >= mark) {
+        if (pool->sides[class->tier].free.count > 0 || class->free >= mark) {
             continue;
         }
         if (drain_start(blocks, at)) {
@@ -201,14 +205,17 @@ bool evict_tick(struct blocks *blocks, const struct evict_sweep *sweep)
         }
         uint32_t before = class->free;
         /* What loses nothing goes first. While copies are under way and half the mark is there, the
-         * others may wait for theirs. */
-        if (evict_free(blocks, at, mark, sweep) == 0 &&
-            (blocks->spills.count == 0 || class->free < mark / 2)) {
+         * others may wait for theirs; of device blocks none are made. */
+        bool waits = class->tier == SLOT_TIER_HOST && blocks->spills.count > 0;
+        if (evict_free(blocks, at, mark, sweep) == 0 && (!waits || class->free < mark / 2)) {
             evict_some(blocks, at, mark, sweep);
         }
         batches--;
         more = more || (class->free > before && class->free < mark);
     }
     blocks->tick_class = pool->class_count == 0 ? 0 : (blocks->tick_class + 1) % pool->class_count;
-    return drain_tick(blocks, TICK_BATCHES, sweep) || more;
+    for (uint32_t tier = 0; tier < POOL_TIERS; tier++) {
+        more = drain_tick(blocks, (enum slot_tier)tier, TICK_BATCHES, sweep) || more;
+    }
+    return more;
 }

@@ -23,15 +23,15 @@ struct evict_sweep {
     void *context;
 };
 
-/* Make room for `wanted` more slots in a class; starts to drain another class's extent if this
- * class has less than its share. Looks at no more than `wanted` plus a few batches. Returns how
- * many slots became free for this class: fewer if the rest is pinned or lent. */
+/* Make room for `wanted` more slots in a class; starts to drain an extent of another class of its
+ * tier if this class has less than its share. Looks at no more than `wanted` plus a few batches.
+ * Returns how many slots became free for this class: fewer if the rest is pinned or lent. */
 uint32_t evict_room(
     struct blocks *blocks, uint32_t class, uint32_t wanted, const struct evict_sweep *sweep);
 
 /* Of the blocks that would go next, retire up to `wanted`, a batch at most, that lose nothing by
- * it: they lie on a lower tier, or are not worth a copy. Returns how many; 0 if there is no tier.
- * */
+ * it: they lie on a lower tier, or are not worth a copy. Returns how many; 0 if there is no tier,
+ * or the class is one of device memory. */
 uint32_t evict_free(
     struct blocks *blocks, uint32_t class, uint64_t wanted, const struct evict_sweep *sweep);
 

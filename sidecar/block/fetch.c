@@ -140,7 +140,7 @@ static enum counter wait_for(struct blocks *blocks, uint32_t batch, uint32_t num
 }
 
 /* The last hot block before the batch is wanted with it, and keeps those before it: no block leaves
- * while its child is resident. */
+ * while its child is resident. Nobody is told where it is, so a copy in device memory will do. */
 static void hold_before(struct blocks *blocks, const struct fetch_ask *ask,
     const struct fetch_want *want, const struct fetch_means *means)
 {
@@ -160,7 +160,7 @@ void fetch_block(struct blocks *blocks, uint32_t batch, const struct fetch_want 
     if (number == 0 && want->has_parent) {
         hold_before(blocks, &of->ask, want, means);
     }
-    uint32_t slot = admit_find(blocks, &want->key, want->space);
+    uint32_t slot = admit_find_tier(blocks, &want->key, want->space, SLOT_TIER_HOST);
     if (slot == HINT_NONE) {
         enum counter why = wait_for(blocks, batch, number, want, means);
         if (why != COUNTER_fetches) {
@@ -194,7 +194,7 @@ void fetch_ahead(
         .asker = session,
         .ahead = true,
     };
-    if (admit_find(blocks, &want->key, want->space) != HINT_NONE ||
+    if (admit_find_tier(blocks, &want->key, want->space, SLOT_TIER_HOST) != HINT_NONE ||
         !name_of(blocks, &want->key, want->space, &wanted.id)) {
         return;
     }
@@ -237,8 +237,10 @@ void fetch_hot(
     if (at == NONE) {
         return;
     }
-    uint32_t slot = admit_find(blocks, key, space);
-    assert(slot != HINT_NONE);
+    uint32_t slot = admit_find_tier(blocks, key, space, SLOT_TIER_HOST);
+    if (slot == HINT_NONE) {
+        return; /* committed to device memory: the read goes on */
+    }
     fetch_settle(blocks, at, slot, COUNTER_fetches_missed, means);
     if (read_at(blocks, at)->state == FETCH_QUEUED) {
         fetch_table_drop(&blocks->fetches, at);

@@ -3,7 +3,8 @@
  * Called by session/gather (block, ahead), session/handle (hot), session (drop); fetch_load does
  * the reading. On the server's loop. A read belongs to nobody: it goes on when those who asked are
  * gone, and what arrives is published. Always: a block is read at most once at one time, however
- * many want it.
+ * many want it; and it is read into host memory. Only a copy there is an answer to a fetch, because
+ * who asks is told of offsets in host memory: what is hot on a device alone is read all the same.
  *
  *   QUEUED ──pump──▶ LOADING ──LOADED──▶ HERE ──▶ published      HERE: the bytes are there, and an
  *     │ nobody waits    │ MISS, IO        parent's read ended          older read brings its parent
@@ -34,7 +35,7 @@ struct fetch_want {
     struct key parent;
     bool has_parent;
     uint16_t space;
-    uint32_t class;
+    uint32_t class; /* of host memory */
 };
 
 /* What of the session layer is needed: its lanes, and ways to answer. */
@@ -53,7 +54,7 @@ void fetch_block(struct blocks *blocks, uint32_t batch, const struct fetch_want 
 void fetch_ahead(
     struct blocks *blocks, uint32_t session, const struct fetch_want *want, uint64_t deadline_ns);
 
-/* A block became hot by a commit: who waits for its read has it. */
+/* A block became hot by a commit: who waits for its read has it, if it is in host memory. */
 void fetch_hot(
     struct blocks *blocks, const struct key *key, uint16_t space, const struct fetch_means *means);
 

@@ -52,6 +52,8 @@ static int take_slot(
     struct blocks *blocks, struct fetch_read *read, const struct fetch_means *means)
 {
     const struct pool_class *class = &blocks->pool.classes[read->class];
+    /* A tier writes to an address. */
+    assert(class->tier == SLOT_TIER_HOST);
     if (read->ahead && pool_available(&blocks->pool, read->class) <= evict_low_mark(class) / 2) {
         return STATUS_BUSY;
     }
@@ -191,14 +193,16 @@ static void end(struct blocks *blocks, uint32_t at, const struct fetch_means *me
     struct fetches *fetches = &blocks->fetches;
     struct fetch_read *read = read_at(blocks, at);
     bool ours = same_space(blocks, read);
-    uint32_t hot = ours ? admit_find(blocks, &read->id.key, read->space) : HINT_NONE;
+    uint32_t hot = HINT_NONE;
+    if (ours) {
+        hot = admit_find_tier(blocks, &read->id.key, read->space, SLOT_TIER_HOST);
+    }
     bool published = false;
     if (ours && read->state == FETCH_HERE && hot == HINT_NONE) {
         struct slot_content content = {
             .key = read->id.key,
             .bytes = (uint32_t)read->bytes,
             .space = read->space,
-            .tier = SLOT_TIER_HOST,
         };
         const struct key *parent = read->has_parent ? &read->parent : NULL;
         published = admit_fetched(blocks, read->slot, &content, parent) == STATUS_OK;

@@ -8,8 +8,6 @@
 #include <assert.h>
 #include <stddef.h>
 
-#define LIST_EMPTY ((struct pool_list){.first = POOL_NONE, .last = POOL_NONE})
-
 uint64_t pool_arena_bytes(uint32_t extent_count, uint32_t slots)
 {
     return arena_bytes(extent_count, sizeof(struct pool_extent)) +
@@ -17,17 +15,19 @@ uint64_t pool_arena_bytes(uint32_t extent_count, uint32_t slots)
 }
 
 /* The list that an extent is in. */
-static struct pool_list *list_of(struct pool *pool, const struct pool_extent *extent)
+static struct pool_list *list_of(struct pool *pool, uint32_t at)
 {
+    const struct pool_extent *extent = &pool->extents[at];
+    struct pool_side *side = &pool->sides[pool_extent_tier(pool, at)];
     switch ((enum extent_where)extent->where) {
     case EXTENT_FREE:
-        return &pool->free;
+        return &side->free;
     case EXTENT_OPEN:
         return &pool->classes[extent->class].open;
     case EXTENT_FULL:
         return &pool->classes[extent->class].full;
     case EXTENT_DRAINING:
-        return &pool->draining;
+        return &side->draining;
     }
     assert(0);
     return NULL;
@@ -66,104 +66,32 @@ static void list_cut(struct pool *pool, struct pool_list *list, uint32_t at)
 /* Joining a list at its end: what was given up on is tried again last. */
 static void move(struct pool *pool, uint32_t at, enum extent_where where)
 {
-    struct pool_extent *extent = &pool->extents[at];
-    list_cut(pool, list_of(pool, extent), at);
-    extent->where = where;
-    list_append(pool, list_of(pool, extent), at);
+    list_cut(pool, list_of(pool, at), at);
+    pool->extents[at].where = where;
+    list_append(pool, list_of(pool, at), at);
 }
 
 void pool_open(struct pool *pool, uint64_t extent_bytes, uint64_t slot_bytes_min,
-    uint32_t extent_count, struct arena *arena)
+    uint32_t host_extents, uint32_t extent_count, struct arena *arena)
 {
+    const struct pool_list none = {.first = POOL_NONE, .last = POOL_NONE};
     uint32_t per = (uint32_t)(extent_bytes / slot_bytes_min);
     *pool = (struct pool){
         .extent_bytes = extent_bytes,
         .slot_bytes_min = slot_bytes_min,
         .per = per,
         .extent_count = extent_count,
+        .host_extents = host_extents,
         .extents = arena_take(arena, extent_count, sizeof(struct pool_extent)),
         .next = arena_take(arena, (uint64_t)extent_count * per, sizeof(uint32_t)),
-        .free = LIST_EMPTY,
-        .draining = LIST_EMPTY,
     };
+    for (uint32_t i = 0; i < POOL_TIERS; i++) {
+        pool->sides[i] = (struct pool_side){.free = none, .draining = none};
+    }
     for (uint32_t i = 0; i < extent_count; i++) {
         pool->extents[i].class = POOL_NONE;
-        list_append(pool, &pool->free, i);
+        list_append(pool, list_of(pool, i), i);
     }
-}
-
-/* Does an extent belong to the class, or is one on its way to it? */
-static bool has_extents(const struct pool *pool, uint32_t class)
-{
-    const struct pool_class *at = &pool->classes[class];
-    if (at->open.count > 0 || at->full.count > 0) {
-        return true;
-    }
-    uint32_t extent = pool->draining.first;
-    while (extent != POOL_NONE) {
-        if (pool->extents[extent].class == class || pool->extents[extent].heir == class) {
-            return true;
-        }
-        extent = pool->extents[extent].after;
-    }
-    return false;
-}
-
-/* Where a new size can go: behind the others, or in the place of one that nobody uses. POOL_NONE if
- * there is no such place. */
-static uint32_t class_place(const struct pool *pool)
-{
-    if (pool->class_count < POOL_CLASSES_MAX) {
-        return pool->class_count;
-    }
-    for (uint32_t i = 0; i < pool->class_count; i++) {
-        if (pool->classes[i].users == 0 && !has_extents(pool, i)) {
-            return i;
-        }
-    }
-    return POOL_NONE;
-}
-
-int pool_class_take(struct pool *pool, uint64_t block_bytes, uint32_t *out_class)
-{
-    if (block_bytes == 0) {
-        return STATUS_INVALID;
-    }
-    if (block_bytes > pool->extent_bytes) {
-        return STATUS_TOO_LARGE;
-    }
-    uint64_t slot_bytes = (block_bytes + POOL_PAGE_BYTES - 1) / POOL_PAGE_BYTES * POOL_PAGE_BYTES;
-    if (slot_bytes < pool->slot_bytes_min) {
-        slot_bytes = pool->slot_bytes_min;
-    }
-    for (uint32_t i = 0; i < pool->class_count; i++) {
-        if (pool->classes[i].slot_bytes == slot_bytes) {
-            pool->classes[i].users++;
-            *out_class = i;
-            return STATUS_OK;
-        }
-    }
-    uint32_t place = class_place(pool);
-    if (place == POOL_NONE) {
-        return STATUS_LIMIT;
-    }
-    pool->classes[place] = (struct pool_class){
-        .slot_bytes = slot_bytes,
-        .users = 1,
-        .extent_slots = (uint32_t)(pool->extent_bytes / slot_bytes),
-        .open = LIST_EMPTY,
-        .full = LIST_EMPTY,
-    };
-    assert(pool->classes[place].extent_slots >= 1);
-    pool->class_count += place == pool->class_count ? 1 : 0;
-    *out_class = place;
-    return STATUS_OK;
-}
-
-void pool_class_drop(struct pool *pool, uint32_t class)
-{
-    assert(class < pool->class_count && pool->classes[class].users > 0);
-    pool->classes[class].users--;
 }
 
 /* The class has the extent's slots to give from now on. */
@@ -195,6 +123,7 @@ static void begin(struct blocks *blocks, uint32_t at, uint32_t class)
     struct pool *pool = &blocks->pool;
     struct pool_extent *extent = &pool->extents[at];
     assert(extent->used == 0 && (extent->where == EXTENT_FREE || extent->where == EXTENT_DRAINING));
+    assert(pool->classes[class].tier == pool_extent_tier(pool, at));
     if (extent->class != POOL_NONE && extent->class != class) {
         counter_add(blocks->counters, COUNTER_extents_moved, 1);
     }
@@ -229,12 +158,13 @@ int pool_take(struct blocks *blocks, uint32_t class, enum slot_state state, uint
     struct pool *pool = &blocks->pool;
     assert(class < pool->class_count);
     struct pool_class *sizes = &pool->classes[class];
-    sizes->used_at = pool->evicted_bytes;
+    const struct pool_side *side = &pool->sides[sizes->tier];
+    sizes->used_at = side->evicted_bytes;
     if (sizes->open.first == POOL_NONE) {
-        if (pool->free.first == POOL_NONE) {
+        if (side->free.first == POOL_NONE) {
             return STATUS_BUSY;
         }
-        begin(blocks, pool->free.first, class);
+        begin(blocks, side->free.first, class);
     }
     uint32_t at = sizes->open.first;
     uint32_t slot = pop(pool, at);
@@ -291,23 +221,7 @@ uint64_t pool_available(const struct pool *pool, uint32_t class)
 {
     assert(class < pool->class_count);
     const struct pool_class *sizes = &pool->classes[class];
-    return sizes->free + (uint64_t)pool->free.count * sizes->extent_slots;
-}
-
-int pool_adopt_class(struct pool *pool, uint32_t class, uint64_t slot_bytes)
-{
-    if (class >= POOL_CLASSES_MAX || slot_bytes < pool->slot_bytes_min ||
-        slot_bytes > pool->extent_bytes || slot_bytes % POOL_PAGE_BYTES != 0) {
-        return STATUS_MALFORMED;
-    }
-    pool->classes[class] = (struct pool_class){
-        .slot_bytes = slot_bytes,
-        .extent_slots = (uint32_t)(pool->extent_bytes / slot_bytes),
-        .open = LIST_EMPTY,
-        .full = LIST_EMPTY,
-    };
-    pool->class_count = class >= pool->class_count ? class + 1 : pool->class_count;
-    return STATUS_OK;
+    return sizes->free + (uint64_t)pool->sides[sizes->tier].free.count * sizes->extent_slots;
 }
 
 void pool_adopt_extent(struct blocks *blocks, uint32_t at, uint32_t class)
@@ -315,6 +229,7 @@ void pool_adopt_extent(struct blocks *blocks, uint32_t at, uint32_t class)
     struct pool *pool = &blocks->pool;
     struct pool_extent *extent = &pool->extents[at];
     assert(extent->where == EXTENT_FREE && extent->used == 0 && class < pool->class_count);
+    assert(pool->classes[class].tier == pool_extent_tier(pool, at));
     uint32_t slots = pool->classes[class].extent_slots;
     extent->class = class;
     extent->stack = POOL_NONE;
@@ -342,6 +257,7 @@ void pool_drain(struct blocks *blocks, uint32_t at, uint32_t heir)
     struct pool_extent *extent = &pool->extents[at];
     assert(extent->where == EXTENT_OPEN || extent->where == EXTENT_FULL);
     assert(heir < pool->class_count && heir != extent->class);
+    assert(pool->classes[heir].tier == pool_extent_tier(pool, at));
     part(blocks, extent);
     extent->heir = heir;
     extent->cursor = 0;

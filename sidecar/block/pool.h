@@ -1,9 +1,13 @@
 /* pool: who has which slot: size classes, and the extents that move between them.
  *
- *   pool     ┌ extent 0 ┬ extent 1 ┬ extent 2 ┬ …      extent e owns the slot numbers
- *            │ class 0  │ class 1  │  free    │        [e * per, (e + 1) * per)
- *            └──────────┴──────────┴──────────┘        per = extent_bytes / slot_bytes_min
+ *            host memory                      device memory: numbers, never dereferenced here
+ *   pool     ┌ extent 0 ┬ extent 1 ┬ … ┬ host_extents ┬ …      extent e owns the slot numbers
+ *            │ class 0  │ class 1  │   │   class 2    │        [e * per, (e + 1) * per)
+ *            └──────────┴──────────┴───┴──────────────┴─       per = extent_bytes / slot_bytes_min
  *   class 0  slots of 2 MiB, packed from the extent's start; as many as fit, at most `per`
+ *
+ * A class is of one size and one tier, and so is all that moves: a class has extents of its own
+ * tier alone, and what drains or idles in one tier is nothing to the other.
  *
  *   extent:  FREE ──▶ OPEN ⇄ FULL      OPEN has a free slot; FREE again when its last slot is home
  *                      └──▶ DRAINING   nothing is taken from it; emptied it joins another class,
@@ -11,7 +15,8 @@
  *
  * Called by the session layer (take for a grant, give for one that came home), admit, evict, drain
  * and quarantine. Always: a slot is FREE in its descriptor exactly while it is in its extent's
- * stack or was never taken since the extent joined its class.
+ * stack or was never taken since the extent joined its class; an extent that has a slot in use is
+ * of its class's tier.
  */
 #ifndef CISTERN_SIDECAR_BLOCK_POOL_H
 #define CISTERN_SIDECAR_BLOCK_POOL_H
@@ -26,6 +31,9 @@
 #define POOL_CLASSES_MAX 255u
 #define POOL_PAGE_BYTES 4096u
 #define POOL_NONE UINT32_MAX
+#define POOL_TIERS 2u /* enum slot_tier */
+
+static_assert(SLOT_TIER_HOST == 0 && SLOT_TIER_DEVICE + 1 == POOL_TIERS, "a tier is an index");
 
 struct blocks;
 
@@ -38,7 +46,7 @@ struct pool_extent {
     uint32_t used; /* slots that are lent, hot or in quarantine */
     uint32_t fresh; /* slots [0, fresh) were taken at least once since it joined the class */
     uint32_t stack; /* first of the slots that were given back, or POOL_NONE */
-    uint32_t heir; /* DRAINING: the class that gets it */
+    uint32_t heir; /* DRAINING: the class that gets it, of the same tier */
     uint32_t cursor; /* DRAINING: where the next pass goes on */
     uint32_t passes; /* DRAINING: times that its slots were all looked at */
     uint32_t given_up; /* times that it did not drain, since it joined its class */
@@ -53,45 +61,44 @@ struct pool_list {
 
 struct pool_class {
     uint64_t slot_bytes;
+    enum slot_tier tier;
+    bool tierless; /* adopted without a slot in use: of the tier that is asked for first */
     uint32_t users; /* sessions whose blocks are of this size */
     uint32_t extent_slots; /* slots in one extent */
     uint32_t slots; /* in all its extents but the draining ones */
     uint32_t free; /* of those, free ones */
-    uint64_t used_at; /* pool.evicted_bytes when a slot was taken or a block touched last */
+    uint64_t used_at; /* its side's evicted_bytes when a slot was taken or a block touched last */
     struct pool_list open;
     struct pool_list full;
+};
+
+/* One tier's part of the pool. */
+struct pool_side {
+    struct pool_list free; /* extents without a class */
+    struct pool_list draining;
+    uint64_t evicted_bytes; /* in all its classes, ever: the clock of pool_idle() */
 };
 
 struct pool {
     uint64_t extent_bytes;
     uint64_t slot_bytes_min;
     uint32_t per; /* slot numbers an extent owns */
-    uint32_t extent_count;
+    uint32_t extent_count; /* of both tiers */
+    uint32_t host_extents; /* the first ones; the others are device memory */
     uint32_t class_count;
     struct pool_extent *extents;
     uint32_t *next; /* one a slot: links of an extent's stack, and of the quarantine */
-    struct pool_list free; /* extents without a class */
-    struct pool_list draining;
-    uint64_t evicted_bytes; /* in all classes, ever: the clock of pool_idle() */
+    struct pool_side sides[POOL_TIERS];
     struct pool_class classes[POOL_CLASSES_MAX];
 };
 
 /* Called by blocks_open(). */
 uint64_t pool_arena_bytes(uint32_t extent_count, uint32_t slots);
 void pool_open(struct pool *pool, uint64_t extent_bytes, uint64_t slot_bytes_min,
-    uint32_t extent_count, struct arena *arena);
-
-/* The class of blocks of `block_bytes`, made if need be; taken once per session, which is one user
- * of it until pool_class_drop(). A class without users and extents makes room for another size.
- * Returns 0; STATUS_INVALID for 0 bytes; STATUS_TOO_LARGE if it is above an extent; STATUS_LIMIT if
- * POOL_CLASSES_MAX other ones are in use. */
-int pool_class_take(struct pool *pool, uint64_t block_bytes, uint32_t *out_class);
-
-/* One user less. */
-void pool_class_drop(struct pool *pool, uint32_t class);
+    uint32_t host_extents, uint32_t extent_count, struct arena *arena);
 
 /* Take a free slot of a class into `state` (RESERVED or LOADING).
- * Returns 0, or STATUS_BUSY if neither a slot nor an extent is free: see evict_room(). */
+ * Returns 0, or STATUS_BUSY if neither a slot nor an extent of its tier is free: evict_room(). */
 int pool_take(struct blocks *blocks, uint32_t class, enum slot_state state, uint32_t *out_slot,
     uint64_t *out_generation);
 
@@ -101,33 +108,48 @@ void pool_give(struct blocks *blocks, uint32_t slot);
 /* Slots that pool_take() could deliver for a class now. */
 uint64_t pool_available(const struct pool *pool, uint32_t class);
 
-/* Of a pool that a former server left, by adopt_blocks(): the size of a class, which takes the
- * number that it had. Returns 0, or STATUS_MALFORMED if there is no such size or number. */
-int pool_adopt_class(struct pool *pool, uint32_t class, uint64_t slot_bytes);
-
-/* Then, once for each extent, while all are free: it is in `class`, and which of its slots are in
- * use is what their descriptors say. */
+/* Of a pool that a former server left, by adopt_blocks(), once for each extent, while all are free:
+ * it is in `class`, which is of its tier, and which of its slots are in use is what their
+ * descriptors say. */
 void pool_adopt_extent(struct blocks *blocks, uint32_t extent, uint32_t class);
 
-/* Take an extent out of service for the class `heir`; drain goes on with it. */
+/* Take an extent out of service for the class `heir`, of the same tier; drain goes on with it. */
 void pool_drain(struct blocks *blocks, uint32_t extent, uint32_t heir);
 
 /* Put a draining extent that did not empty back into service. */
 void pool_undrain(struct blocks *blocks, uint32_t extent);
 
-/* Make a draining extent the last of those. */
+/* Make a draining extent the last of those of its tier. */
 void pool_drain_later(struct blocks *blocks, uint32_t extent);
 
-/* Was a whole pool's worth of blocks evicted since anybody used this class? Its model is gone. */
+static inline uint32_t pool_tier_extents(const struct pool *pool, enum slot_tier tier)
+{
+    return tier == SLOT_TIER_HOST ? pool->host_extents : pool->extent_count - pool->host_extents;
+}
+
+/* Was all that its tier holds evicted once over since anybody used this class? Its model is gone.
+ * */
 static inline bool pool_idle(const struct pool *pool, uint32_t class)
 {
-    return pool->evicted_bytes - pool->classes[class].used_at >
-           pool->extent_bytes * pool->extent_count;
+    enum slot_tier tier = pool->classes[class].tier;
+    return pool->sides[tier].evicted_bytes - pool->classes[class].used_at >
+           pool->extent_bytes * pool_tier_extents(pool, tier);
 }
 
 static inline uint32_t pool_extent_of(const struct pool *pool, uint32_t slot)
 {
     return slot / pool->per;
+}
+
+static inline enum slot_tier pool_extent_tier(const struct pool *pool, uint32_t extent)
+{
+    return extent < pool->host_extents ? SLOT_TIER_HOST : SLOT_TIER_DEVICE;
+}
+
+/* Of any slot, in use or not. */
+static inline enum slot_tier pool_tier(const struct pool *pool, uint32_t slot)
+{
+    return pool_extent_tier(pool, pool_extent_of(pool, slot));
 }
 
 /* The class of a slot that is in use. */
@@ -144,12 +166,20 @@ static inline uint64_t pool_slot_bytes(const struct pool *pool, uint32_t class)
     return pool->classes[class].slot_bytes;
 }
 
-/* Where a slot in use begins, in bytes from the start of the pool. */
-static inline uint64_t pool_offset(const struct pool *pool, uint32_t slot)
+/* Where a slot begins, from the start of its tier's memory, if those of its extent have
+ * `slot_bytes`. */
+static inline uint64_t pool_place(const struct pool *pool, uint32_t slot, uint64_t slot_bytes)
 {
     uint32_t extent = pool_extent_of(pool, slot);
     uint64_t within = slot - extent * pool->per;
-    return extent * pool->extent_bytes + within * pool_slot_bytes(pool, pool_class_of(pool, slot));
+    uint32_t first = pool_tier(pool, slot) == SLOT_TIER_HOST ? 0 : pool->host_extents;
+    return (extent - first) * pool->extent_bytes + within * slot_bytes;
+}
+
+/* Where a slot in use begins, in bytes from the start of its tier's memory. */
+static inline uint64_t pool_offset(const struct pool *pool, uint32_t slot)
+{
+    return pool_place(pool, slot, pool_slot_bytes(pool, pool_class_of(pool, slot)));
 }
 
 /* Extents that a class has, without those that drain. */

@@ -3,6 +3,7 @@
 
 #include "shm/slot.h"
 #include "shm/status.h"
+#include "sidecar/block/admit.h"
 #include "sidecar/block/blocks.h"
 #include "sidecar/block/evict.h"
 
@@ -41,7 +42,7 @@ static const struct tiers_space *load(
 
 bool spill_is_wanted(struct blocks *blocks, uint32_t slot)
 {
-    return !spill_is_stored(blocks, slot) &&
+    return pool_tier(&blocks->pool, slot) == SLOT_TIER_HOST && !spill_is_stored(blocks, slot) &&
            (blocks->spills.always || policy_reused(policy_of(blocks, slot), slot));
 }
 
@@ -52,11 +53,23 @@ static bool is_ready(const struct blocks *blocks, uint32_t slot)
     return slot_state_of(state) == SLOT_VALID && !hold_copying(&blocks->holds, slot);
 }
 
+/* It lies on a lower tier now, and so does what its copy in device memory holds. */
+static void note_stored(struct blocks *blocks, uint32_t slot, const struct slot_content *content)
+{
+    policy_cost(policy_of(blocks, slot), slot, POLICY_FETCH);
+    uint32_t twin = admit_find_tier(blocks, &content->key, content->space, SLOT_TIER_DEVICE);
+    if (twin != HINT_NONE) {
+        policy_cost(policy_of(blocks, twin), twin, POLICY_FETCH);
+    }
+}
+
 /* One copy more. What a tier refused is asked again later: the block is still here. */
 static enum spill_step start(struct blocks *blocks, uint32_t slot)
 {
     struct spills *spills = &blocks->spills;
     struct slot_content content;
+    /* A tier reads the bytes at an address, and those of a device have none here. */
+    assert(pool_tier(&blocks->pool, slot) == SLOT_TIER_HOST);
     const struct tiers_space *space = load(blocks, slot, &content);
     if (space == NULL) {
         return SPILL_GO_ON;
@@ -81,7 +94,7 @@ static enum spill_step start(struct blocks *blocks, uint32_t slot)
     }
     hold_copied(&blocks->holds, slot);
     if (status == STATUS_OK) {
-        policy_cost(policy_of(blocks, slot), slot, POLICY_FETCH);
+        note_stored(blocks, slot, &content);
         return SPILL_GO_ON;
     }
     counter_add(blocks->counters, COUNTER_spills_refused, 1);
@@ -115,13 +128,15 @@ void spill_some(struct blocks *blocks, uint64_t now_ns)
 {
     struct spills *spills = &blocks->spills;
     const struct pool *pool = &blocks->pool;
-    if (spills->refused || pool->free.count > 0 || now_ns - spills->looked_ns < SPILL_LOOK_NS) {
+    if (spills->refused || pool->sides[SLOT_TIER_HOST].free.count > 0 ||
+        now_ns - spills->looked_ns < SPILL_LOOK_NS) {
         return;
     }
     spills->looked_ns = now_ns;
     for (uint32_t i = 0; i < pool->class_count; i++) {
         uint32_t class = (blocks->tick_class + i) % pool->class_count;
-        if (pool->classes[class].free <= high_mark(&pool->classes[class])) {
+        if (pool->classes[class].tier == SLOT_TIER_HOST &&
+            pool->classes[class].free <= high_mark(&pool->classes[class])) {
             spill_class(blocks, class, now_ns);
         }
     }
@@ -132,7 +147,7 @@ void spill_stored(struct blocks *blocks, const struct tier_done *done)
     struct spills *spills = &blocks->spills;
     uint32_t slot = (uint32_t)done->cookie;
     struct slot_content content;
-    slot_load_place(&blocks->index.lines[slot], &content);
+    (void)load(blocks, slot, &content);
     assert(spills->count > 0 && spills->bytes >= content.bytes);
     spills->count--;
     spills->bytes -= content.bytes;
@@ -140,7 +155,7 @@ void spill_stored(struct blocks *blocks, const struct tier_done *done)
     /* Held until now, so the slot still has the block that was copied. */
     hold_copied(&blocks->holds, slot);
     if (done->status == STATUS_OK) {
-        policy_cost(policy_of(blocks, slot), slot, POLICY_FETCH);
+        note_stored(blocks, slot, &content);
         counter_add(blocks->counters, COUNTER_spills, 1);
         counter_add(blocks->counters, COUNTER_bytes_spilled, content.bytes);
     } else if (done->status == STATUS_LIMIT || done->status == STATUS_BUSY) {

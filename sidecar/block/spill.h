@@ -2,8 +2,9 @@
  *
  * Called by block/cold on the server's loop (tick, stored), and by evict (missed). A tier reads the
  * bytes in the pool, while the block is VALID, held and readable; nothing waits for it. What is
- * stored is known by its policy_cost(): FETCH. Always: a slot is held from the store to its STORED;
- * at most SPILL_COUNT_MAX blocks, and SPILL_BYTES_MAX or one block, are on their way.
+ * stored is known by its policy_cost(): FETCH. Always: only slots of host memory are copied, as a
+ * tier has no address of device memory; a slot is held from the store to its STORED; at most
+ * SPILL_COUNT_MAX blocks, and SPILL_BYTES_MAX or one block, are on their way.
  */
 #ifndef CISTERN_SIDECAR_BLOCK_SPILL_H
 #define CISTERN_SIDECAR_BLOCK_SPILL_H
@@ -32,10 +33,11 @@ struct spills {
 /* Is the block in this slot on a lower tier? */
 bool spill_is_stored(const struct blocks *blocks, uint32_t slot);
 
-/* Is a copy of this block worth a write, and is there none? */
+/* Is a copy of this block worth a write, and is there none? Never of a slot in device memory: such
+ * a block is dropped when its turn comes. */
 bool spill_is_wanted(struct blocks *blocks, uint32_t slot);
 
-/* Start copies of what leaves one class next: its room is needed. */
+/* Start copies of what leaves one class of host memory next: its room is needed. */
 void spill_class(struct blocks *blocks, uint32_t class, uint64_t now_ns);
 
 /* Start copies of what leaves next, of classes with little room; looks once in SPILL_LOOK_NS. */

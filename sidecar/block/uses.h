@@ -2,9 +2,11 @@
  * would have answered.
  *
  * Called by session/handle (commits) and admit (touches) with each use, and by the loop (tick).
- * The stacks are whatif's: LRU, of a sample of the keys. Sizes are counted in blocks of the mean
- * size of those that are in the pool; when that, or what the tiers hold, changes by more than an
- * eighth, counting starts again.
+ * The stacks are whatif's: LRU, of a sample of the keys. The pool is host and device memory
+ * together; a block with a copy in each is one in the stack and two in the pool, so what is said of
+ * sizes is a little too good then. Sizes are counted in blocks of the mean size of those that are
+ * in the pool; when that, or what the tiers hold, changes by more than an eighth, counting starts
+ * again.
  */
 #ifndef CISTERN_SIDECAR_BLOCK_USES_H
 #define CISTERN_SIDECAR_BLOCK_USES_H

@@ -98,7 +98,6 @@ static void handle_commit(struct session *session, const struct request *request
         .key = request->key,
         .bytes = (uint32_t)request->bytes,
         .space = (uint16_t)session->space,
-        .tier = SLOT_TIER_HOST,
     };
     if ((request->flags & REQUEST_CHECKSUM) != 0) {
         content.flags = SLOT_CHECKSUM;
@@ -119,13 +118,21 @@ static void handle_commit(struct session *session, const struct request *request
     settle_claim(session, request, status == STATUS_OK);
 }
 
+/* Can the session read the block now? Sessions read host memory alone: to them a block that only a
+ * device has is one to compute, or to wait for. */
+static bool is_hot(const struct session *session, const struct key *key)
+{
+    uint16_t space = (uint16_t)session->space;
+    return admit_find_tier(session->table->blocks, key, space, SLOT_TIER_HOST) != HINT_NONE;
+}
+
 static void handle_claim(struct session *session, uint32_t seat, const struct request *request)
 {
     struct session_table *table = session->table;
     struct claims *claims = &table->blocks->claims;
     uint16_t space = (uint16_t)session->space;
     struct reply reply = {.type = REPLY_CLAIM, .cookie = request->cookie, .flags = REPLY_LAST};
-    if (admit_find(table->blocks, &request->key, space) != HINT_NONE) {
+    if (is_hot(session, &request->key)) {
         reply.status = STATUS_OK;
     } else {
         reply.status = claim_take(claims, &request->key, space, session_place(session),
@@ -148,7 +155,7 @@ static void handle_wait(struct session *session, uint32_t seat, const struct req
         .deadline_ns = table->now_ns + timeout,
     };
     int status = STATUS_OK;
-    if (admit_find(table->blocks, &request->key, space) == HINT_NONE) {
+    if (!is_hot(session, &request->key)) {
         status = claim_wait(&table->blocks->claims, &request->key, space, &waiter);
     }
     if (status != STATUS_PENDING) {

@@ -6,7 +6,7 @@
 #include "shm/status.h"
 #include "sidecar/block/claim.h"
 #include "sidecar/block/evict.h"
-#include "sidecar/block/pool.h"
+#include "sidecar/block/pool_class.h"
 #include "sidecar/block/quarantine.h"
 #include "sidecar/session/reply.h"
 

@@ -66,7 +66,7 @@ struct session {
     bool isolated;
     bool late_writes; /* a device may write its slots after its death */
     uint32_t space;
-    uint32_t size_class;
+    uint32_t size_class; /* in host memory */
     uint64_t block_bytes;
     struct lane_shape shape;
     struct segment lane_client; /* mapped read-only */

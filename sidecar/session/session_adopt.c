@@ -8,7 +8,7 @@
 
 #include "shm/counter.h"
 #include "shm/status.h"
-#include "sidecar/block/pool.h"
+#include "sidecar/block/pool_class.h"
 #include "sidecar/block/quarantine.h"
 
 #include <stdlib.h>
@@ -80,7 +80,8 @@ static bool is_sound(
 static int join(struct session *session)
 {
     struct session_table *table = session->table;
-    int status = pool_class_take(&table->blocks->pool, session->block_bytes, &session->size_class);
+    int status = pool_class_take(
+        &table->blocks->pool, session->block_bytes, SLOT_TIER_HOST, &session->size_class);
     if (status == STATUS_OK && !registry_join(&table->registry, session->space)) {
         pool_class_drop(&table->blocks->pool, session->size_class);
         status = STATUS_MALFORMED;

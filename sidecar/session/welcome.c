@@ -3,7 +3,7 @@
 
 #include "shm/counter.h"
 #include "shm/status.h"
-#include "sidecar/block/pool.h"
+#include "sidecar/block/pool_class.h"
 #include "sidecar/session/peer_process.h"
 
 #include <assert.h>
@@ -96,8 +96,8 @@ static int choose_space(struct draft *draft)
     struct session_table *table = session->table;
     const struct hello *hello = draft->hello;
     bool trusted = config_users_has(&table->config->trusted_users, session->uid);
-    int status =
-        pool_class_take(&table->blocks->pool, hello->space.block_bytes, &session->size_class);
+    int status = pool_class_take(
+        &table->blocks->pool, hello->space.block_bytes, SLOT_TIER_HOST, &session->size_class);
     if (status != STATUS_OK) {
         (void)snprintf(draft->why, sizeof draft->why,
             status == STATUS_TOO_LARGE

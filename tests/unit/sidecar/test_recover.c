@@ -4,6 +4,7 @@
 #include "shm/hello.h"
 #include "shm/status.h"
 #include "sidecar/block/admit.h"
+#include "sidecar/block/pool_class.h"
 #include "sidecar/server.h"
 
 #include <fcntl.h>
@@ -78,7 +79,8 @@ static uint16_t commit_blocks(struct server *server)
     assert_int_equal(registry_take(&server->sessions.registry, &space, 0,
                          server->blocks.space_blocks, &entry, why, sizeof why),
         STATUS_OK);
-    assert_int_equal(pool_class_take(&server->blocks.pool, SLOT, &class), STATUS_OK);
+    assert_int_equal(
+        pool_class_take(&server->blocks.pool, SLOT, SLOT_TIER_HOST, &class), STATUS_OK);
     assert_int_equal(
         keep_hold(server->keep, KEEP_CLASS, class, &slot_bytes, sizeof slot_bytes, NULL, 0),
         STATUS_OK);

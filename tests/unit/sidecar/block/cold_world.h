@@ -124,12 +124,14 @@ static inline bool cold_step(struct cold_world *world)
     return cold_turn(world->blocks, &means, &work);
 }
 
-static inline void cold_open(struct cold_world *world, uint32_t extents, uint32_t per)
+/* Device extents have no memory: nobody may look for their bytes. */
+static inline void cold_open_tiers(
+    struct cold_world *world, uint32_t host, uint32_t device, uint32_t per)
 {
     *world = (struct cold_world){.now_ns = 1000 * COLD_MS};
-    fixture_open(&world->fixture, extents, per, POLICY_LRU);
+    fixture_open_tiers(&world->fixture, host, device, per, POLICY_LRU);
     world->blocks = &world->fixture.blocks;
-    world->pool = aligned_alloc(4096, (size_t)extents * per * 4096);
+    world->pool = aligned_alloc(4096, (size_t)host * per * 4096);
     assert_non_null(world->pool);
     assert_int_equal(
         tiers_open(&world->tiers, &world->blocks->index, world->blocks->counters), STATUS_OK);
@@ -140,6 +142,11 @@ static inline void cold_open(struct cold_world *world, uint32_t extents, uint32_
     cold_space(world->blocks, COLD_SPACE, &space, 0);
     world->class = fixture_class(&world->fixture, COLD_BLOCK);
     world->now_ns += COLD_SEARCHED; /* nothing more is searched for */
+}
+
+static inline void cold_open(struct cold_world *world, uint32_t extents, uint32_t per)
+{
+    cold_open_tiers(world, extents, 0, per);
 }
 
 /* Later by so much, with a tick. */

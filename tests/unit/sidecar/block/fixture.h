@@ -7,12 +7,14 @@
 #include "sidecar/block/admit.h"
 #include "sidecar/block/blocks.h"
 #include "sidecar/block/evict.h"
+#include "sidecar/block/pool_class.h"
 
 #include "tests/check.h"
 
 #include <string.h>
 
 #define FIXTURE_PINS 64u
+#define FIXTURE_COLD 256u /* hints of cold blocks that the index has room for, as a server's has */
 
 struct fixture {
     void *index;
@@ -46,13 +48,14 @@ static inline void fixture_unpin(struct fixture *fixture, uint32_t record)
     shared32_store_release(&fixture->pins[record], 0);
 }
 
-/* A pool of `extents` extents of `per` slots of 4096 bytes. */
-static inline void fixture_open(
-    struct fixture *fixture, uint32_t extents, uint32_t per, enum policy_kind policy)
+/* A pool of `host` extents and behind them `device` ones, of `per` slots of 4096 bytes. */
+static inline void fixture_open_tiers(
+    struct fixture *fixture, uint32_t host, uint32_t device, uint32_t per, enum policy_kind policy)
 {
     *fixture = (struct fixture){0};
     struct blocks_limits limits = {
-        .pool_bytes = (uint64_t)extents * per * 4096,
+        .pool_bytes = (uint64_t)host * per * 4096,
+        .device_bytes = (uint64_t)device * per * 4096,
         .extent_bytes = (uint64_t)per * 4096,
         .slot_bytes_min = 4096,
         .policy = policy,
@@ -64,13 +67,21 @@ static inline void fixture_open(
             .waits_per_session = 4,
             .seed = 1},
     };
-    uint32_t slots = blocks_slots(limits.pool_bytes, limits.extent_bytes, limits.slot_bytes_min);
-    uint64_t bytes = layout_index_bytes(slots, 0);
+    uint32_t slots = blocks_slots(
+        limits.pool_bytes, limits.device_bytes, limits.extent_bytes, limits.slot_bytes_min);
+    uint64_t bytes = layout_index_bytes(slots, FIXTURE_COLD);
     fixture->index = aligned_alloc(LAYOUT_PAGE_BYTES, bytes);
     assert_non_null(fixture->index);
     memset(fixture->index, 0, bytes);
-    layout_index_init(fixture->index, slots, 0, limits.pool_bytes, 1);
+    layout_index_init(fixture->index, slots, FIXTURE_COLD, limits.pool_bytes, 1);
     assert_int_equal(blocks_open(&fixture->blocks, &limits, fixture->index, bytes), STATUS_OK);
+}
+
+/* Of host memory alone. */
+static inline void fixture_open(
+    struct fixture *fixture, uint32_t extents, uint32_t per, enum policy_kind policy)
+{
+    fixture_open_tiers(fixture, extents, 0, per, policy);
 }
 
 static inline void fixture_close(struct fixture *fixture)
@@ -90,11 +101,17 @@ static inline struct key fixture_key(uint64_t number)
     return key;
 }
 
-static inline uint32_t fixture_class(struct fixture *fixture, uint64_t block_bytes)
+static inline uint32_t fixture_class_in(
+    struct fixture *fixture, uint64_t block_bytes, enum slot_tier tier)
 {
     uint32_t class;
-    assert_int_equal(pool_class_take(&fixture->blocks.pool, block_bytes, &class), STATUS_OK);
+    assert_int_equal(pool_class_take(&fixture->blocks.pool, block_bytes, tier, &class), STATUS_OK);
     return class;
+}
+
+static inline uint32_t fixture_class(struct fixture *fixture, uint64_t block_bytes)
+{
+    return fixture_class_in(fixture, block_bytes, SLOT_TIER_HOST);
 }
 
 /* Take a slot and commit key `number` into it; it must be new. Returns the slot. */
@@ -117,6 +134,13 @@ static inline uint32_t fixture_find(const struct fixture *fixture, uint64_t numb
 {
     struct key key = fixture_key(number);
     return admit_find(&fixture->blocks, &key, 1);
+}
+
+static inline uint32_t fixture_find_in(
+    const struct fixture *fixture, uint64_t number, enum slot_tier tier)
+{
+    struct key key = fixture_key(number);
+    return admit_find_tier(&fixture->blocks, &key, 1, tier);
 }
 
 static inline uint64_t fixture_count(const struct fixture *fixture, enum counter which)

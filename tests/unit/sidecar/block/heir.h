@@ -23,11 +23,13 @@ static inline struct blocks *heir_blocks(struct heir *heir)
     return &heir->fixture.blocks;
 }
 
-/* A pool of `extents` extents of `per` slots of 4096 bytes, and a ledger. */
-static inline void heir_open(
-    struct heir *heir, uint32_t extents, uint32_t per, enum policy_kind policy)
+/* A pool of `host` extents and behind them `device` ones, of `per` slots of 4096 bytes, and a
+ * ledger. */
+static inline void heir_open_tiers(
+    struct heir *heir, uint32_t host, uint32_t device, uint32_t per, enum policy_kind policy)
 {
     memset(heir, 0, sizeof *heir);
+    uint32_t extents = host + device;
     uint32_t slots = extents * per;
     heir->index_bytes = layout_index_bytes(slots, 0);
     heir->ledger_bytes = ledger_bytes(slots, extents);
@@ -38,7 +40,8 @@ static inline void heir_open(
     memset(heir->fixture.index, 0, heir->index_bytes);
     memset(heir->ledger, 0, heir->ledger_bytes);
     heir->limits = (struct blocks_limits){
-        .pool_bytes = (uint64_t)slots * 4096,
+        .pool_bytes = (uint64_t)host * per * 4096,
+        .device_bytes = (uint64_t)device * per * 4096,
         .extent_bytes = (uint64_t)per * 4096,
         .slot_bytes_min = 4096,
         .policy = policy,
@@ -60,6 +63,13 @@ static inline void heir_open(
         STATUS_OK);
 }
 
+/* Of host memory alone. */
+static inline void heir_open(
+    struct heir *heir, uint32_t extents, uint32_t per, enum policy_kind policy)
+{
+    heir_open_tiers(heir, extents, 0, per, policy);
+}
+
 /* The server dies here: what it had in private memory is gone. */
 static inline void heir_die(struct heir *heir)
 {
@@ -79,7 +89,7 @@ static inline int heir_succeed(struct heir *heir, struct adopt_found *out_found)
     assert_int_equal(
         blocks_open(blocks, &heir->limits, heir->fixture.index, heir->index_bytes), STATUS_OK);
     for (uint32_t i = 0; i < heir->classes; i++) {
-        assert_int_equal(pool_adopt_class(&blocks->pool, i, heir->slot_bytes[i]), STATUS_OK);
+        assert_int_equal(pool_class_adopt(blocks, i, heir->slot_bytes[i]), STATUS_OK);
     }
     return adopt_blocks(blocks, heir->known, &sweep, out_found);
 }

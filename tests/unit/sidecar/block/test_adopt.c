@@ -301,11 +301,15 @@ static void test_any_memory_is_recovered_or_refused(void **state)
     for (uint32_t round = 0; round < 2000; round++) {
         struct heir heir;
         struct adopt_found found;
-        heir_open(&heir, EXTENTS, PER, round % 2 == 0 ? POLICY_LRU : POLICY_ARC);
+        uint32_t device = round % 3 == 0 ? EXTENTS / 2 : 0;
+        heir_open_tiers(
+            &heir, EXTENTS - device, device, PER, round % 2 == 0 ? POLICY_LRU : POLICY_ARC);
         uint32_t class = fixture_class(&heir.fixture, 4096);
+        uint32_t other =
+            device == 0 ? class : fixture_class_in(&heir.fixture, 4096, SLOT_TIER_DEVICE);
         struct key parent = fixture_key(0);
         for (uint64_t i = 0; i < 40; i++) {
-            fixture_commit(&heir.fixture, class, i, i == 0 ? NULL : &parent);
+            fixture_commit(&heir.fixture, i % 2 == 0 ? class : other, i, i == 0 ? NULL : &parent);
             parent = fixture_key(check_random(&random) % (i + 1));
         }
         for (uint64_t i = check_random(&random) % 8; i > 0; i--) {
@@ -320,6 +324,7 @@ static void test_any_memory_is_recovered_or_refused(void **state)
             heir_check(&heir);
             struct evict_sweep sweep = fixture_sweeper(&heir.fixture);
             (void)evict_room(heir_blocks(&heir), class, SLOTS, &sweep);
+            (void)evict_room(heir_blocks(&heir), other, SLOTS, &sweep);
             heir_check(&heir);
         }
         heir_close(&heir);

@@ -52,14 +52,14 @@ static void test_a_pinned_block_delays_its_extent(void **state)
         fixture_pin(&fixture, i, i * PER + 3);
     }
     assert_int_equal(evict_room(&fixture.blocks, large, 1, &sweep), 0);
-    uint32_t extent = fixture.blocks.pool.draining.first;
+    uint32_t extent = fixture.blocks.pool.sides[SLOT_TIER_HOST].draining.first;
     assert_int_not_equal(extent, POOL_NONE);
     assert_int_equal(fixture_state(&fixture, extent * PER + 3), SLOT_VALID);
     assert_int_equal(fixture_state(&fixture, extent * PER + 4), SLOT_FREE);
     fixture_unpin(&fixture, extent);
     assert_true(evict_tick(&fixture.blocks, &sweep));
     assert_int_equal(pool_available(&fixture.blocks.pool, large), PER / 4);
-    assert_int_equal(fixture.blocks.pool.draining.count, 0);
+    assert_int_equal(fixture.blocks.pool.sides[SLOT_TIER_HOST].draining.count, 0);
     fixture_close(&fixture);
 }
 
@@ -81,7 +81,7 @@ static void test_stuck_extents_do_not_stop_others(void **state)
     uint32_t freed = 0;
     for (uint32_t i = 0; i < 20000 && freed == 0; i++) {
         freed = evict_room(&fixture.blocks, large, 1, &sweep);
-        assert_true(fixture.blocks.pool.draining.count <= DRAIN_EXTENTS_MAX);
+        assert_true(fixture.blocks.pool.sides[SLOT_TIER_HOST].draining.count <= DRAIN_EXTENTS_MAX);
     }
     assert_int_equal(freed, PER / 4);
     for (uint32_t i = 0; i < 31; i++) {

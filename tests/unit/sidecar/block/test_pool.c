@@ -1,45 +1,5 @@
-/* test_pool: sizes become classes, extents join and leave them, and slots of two never overlap. */
+/* test_pool: extents join classes and leave them, and slots of two never overlap. */
 #include "tests/unit/sidecar/block/fixture.h"
-
-static void test_sizes_become_classes(void **state)
-{
-    (void)state;
-    struct fixture fixture;
-    fixture_open(&fixture, 2, 8, POLICY_LRU);
-    struct pool *pool = &fixture.blocks.pool;
-    uint32_t class = 77;
-    assert_int_equal(pool_class_take(pool, 0, &class), STATUS_INVALID);
-    assert_int_equal(pool_class_take(pool, 8 * 4096 + 1, &class), STATUS_TOO_LARGE);
-    assert_int_equal(class, 77);
-    assert_int_equal(fixture_class(&fixture, 5000), fixture_class(&fixture, 8192));
-    assert_int_not_equal(fixture_class(&fixture, 8192), fixture_class(&fixture, 8193));
-    assert_int_equal(pool_slot_bytes(pool, fixture_class(&fixture, 1)), 4096);
-    assert_int_equal(pool_slot_bytes(pool, fixture_class(&fixture, 8 * 4096)), 8 * 4096);
-    fixture_close(&fixture);
-}
-
-static void test_too_many_classes_is_a_limit(void **state)
-{
-    (void)state;
-    struct fixture fixture;
-    fixture_open(&fixture, 1, 300, POLICY_LRU);
-    uint32_t class;
-    for (uint32_t i = 1; i <= POOL_CLASSES_MAX; i++) {
-        assert_int_equal(fixture_class(&fixture, i * 4096), i - 1);
-    }
-    struct pool *pool = &fixture.blocks.pool;
-    assert_int_equal(pool_class_take(pool, 256 * 4096, &class), STATUS_LIMIT);
-    assert_int_equal(fixture_class(&fixture, 3 * 4096), 2);
-    /* One that nobody uses and that has no extent makes room; one with users does not. */
-    pool_class_drop(pool, 2);
-    assert_int_equal(pool_class_take(pool, 256 * 4096, &class), STATUS_LIMIT);
-    pool_class_drop(pool, 2);
-    assert_int_equal(pool_class_take(pool, 256 * 4096, &class), STATUS_OK);
-    assert_int_equal(class, 2);
-    assert_int_equal(pool_slot_bytes(pool, 2), 256 * 4096);
-    assert_int_equal(pool_class_take(pool, 3 * 4096, &class), STATUS_LIMIT);
-    fixture_close(&fixture);
-}
 
 static void test_slots_of_a_class_tile_the_extent(void **state)
 {
@@ -122,8 +82,6 @@ static void test_draining_lends_nothing_and_ends_in_its_heir(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sizes_become_classes),
-        cmocka_unit_test(test_too_many_classes_is_a_limit),
         cmocka_unit_test(test_slots_of_a_class_tile_the_extent),
         cmocka_unit_test(test_an_empty_extent_serves_another_class),
         cmocka_unit_test(test_draining_lends_nothing_and_ends_in_its_heir),

@@ -1,27 +1,7 @@
-/* pool: classes and extents of a former server take the places that they had. */
+/* pool: the extents of a former server take the places that they had. */
 #include "tests/check.h"
 
 #include "tests/unit/sidecar/block/heir.h"
-
-static void test_only_sizes_that_fit_become_classes(void **state)
-{
-    (void)state;
-    struct heir heir;
-    heir_open(&heir, 4, 8, POLICY_LRU);
-    struct pool *pool = &heir_blocks(&heir)->pool;
-    assert_int_equal(pool_adopt_class(pool, 0, 0), STATUS_MALFORMED);
-    assert_int_equal(pool_adopt_class(pool, 0, 4095), STATUS_MALFORMED);
-    assert_int_equal(pool_adopt_class(pool, 0, 4096 + 512), STATUS_MALFORMED);
-    assert_int_equal(pool_adopt_class(pool, 0, 9 * 4096), STATUS_MALFORMED);
-    assert_int_equal(pool_adopt_class(pool, POOL_CLASSES_MAX, 4096), STATUS_MALFORMED);
-    assert_int_equal(pool_adopt_class(pool, 2, 8 * 4096), STATUS_OK);
-    assert_int_equal(pool->class_count, 3);
-    /* Blocks of that size find the class that they had. */
-    uint32_t class = 0;
-    assert_int_equal(pool_class_take(pool, 7 * 4096 + 1, &class), STATUS_OK);
-    assert_int_equal(class, 2);
-    heir_close(&heir);
-}
 
 /* After it, the pool gives out exactly the slots that are free, each once. */
 static void take_all(struct heir *heir, uint32_t class, uint32_t expected)
@@ -104,7 +84,6 @@ static void test_classes_of_two_sizes_keep_their_extents(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_only_sizes_that_fit_become_classes),
         cmocka_unit_test(test_slots_in_use_stay_and_the_others_are_free),
         cmocka_unit_test(test_an_empty_extent_may_go_to_any_class),
         cmocka_unit_test(test_classes_of_two_sizes_keep_their_extents),

@@ -46,7 +46,7 @@ static void test_one_tick_is_bounded(void **state)
     assert_int_equal(quarantine_tick(&fixture.blocks, 1000000), 1000 + QUARANTINE_TICK_MAX);
     assert_int_equal(fixture.blocks.quarantine.count, 1);
     assert_int_equal(quarantine_tick(&fixture.blocks, 1000000), UINT64_MAX);
-    assert_int_equal(fixture.blocks.pool.free.count, 1);
+    assert_int_equal(fixture.blocks.pool.sides[SLOT_TIER_HOST].free.count, 1);
     fixture_close(&fixture);
 }
 

@@ -4,7 +4,7 @@
 #include "tests/unit/sidecar/session/world.h"
 
 #include "sidecar/block/evict.h"
-#include "sidecar/block/pool.h"
+#include "sidecar/block/pool_class.h"
 
 #include <fcntl.h>
 #include <sys/syscall.h>
@@ -49,7 +49,7 @@ static void make_old(struct old_lane *old, struct world *world, pid_t pid)
     old->fds[1] = fcntl(server.fd, F_DUPFD_CLOEXEC, 0);
     old->fds[2] = pidfd_of(pid);
     segment_close(&server);
-    assert_int_equal(pool_adopt_class(&world->blocks.pool, 0, WORLD_SLOT), STATUS_OK);
+    assert_int_equal(pool_class_adopt(&world->blocks, 0, WORLD_SLOT), STATUS_OK);
     assert_int_equal(registry_adopt(&world->table.registry, 9, &space), STATUS_OK);
 }
 

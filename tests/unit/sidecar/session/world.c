@@ -8,10 +8,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static void open_blocks(struct world *world, uint32_t extents)
+static void open_blocks(struct world *world, uint32_t extents, uint32_t device)
 {
     struct blocks_limits limits = {
         .pool_bytes = extents * WORLD_PER * WORLD_SLOT,
+        .device_bytes = device * WORLD_PER * WORLD_SLOT,
         .extent_bytes = WORLD_PER * WORLD_SLOT,
         .slot_bytes_min = WORLD_SLOT,
         .policy = POLICY_LRU,
@@ -23,7 +24,7 @@ static void open_blocks(struct world *world, uint32_t extents)
             .waits_per_session = 8,
             .seed = 1},
     };
-    uint32_t slots = extents * WORLD_PER;
+    uint32_t slots = (extents + device) * WORLD_PER;
     uint64_t bytes = layout_index_bytes(slots, 0);
     assert_int_equal(segment_make("world-index", bytes, false, &world->index), STATUS_OK);
     assert_int_equal(segment_make("world-pool", limits.pool_bytes, false, &world->pool), STATUS_OK);
@@ -32,6 +33,11 @@ static void open_blocks(struct world *world, uint32_t extents)
 }
 
 void world_open(struct world *world, uint32_t extents)
+{
+    world_open_tiers(world, extents, 0);
+}
+
+void world_open_tiers(struct world *world, uint32_t extents, uint32_t device)
 {
     char why[512];
     char *const nothing[] = {"cisternd", NULL};
@@ -42,7 +48,7 @@ void world_open(struct world *world, uint32_t extents)
     world->log_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
     assert_true(world->log_fd >= 0);
     log_init(&world->log, world->log_fd, LOG_DEBUG);
-    open_blocks(world, extents);
+    open_blocks(world, extents, device);
     assert_int_equal(loop_open(&world->loop, LOOP_EPOLL, why, sizeof why), STATUS_OK);
     assert_int_equal(session_open_table(&world->table, &world->blocks, world->loop, &world->log,
                          &world->config, world->pool.base),

@@ -61,8 +61,10 @@ struct player {
     struct ring_reader events;
 };
 
-/* A pool of `extents` extents of WORLD_PER slots; every user is trusted. */
+/* A pool of `extents` extents of WORLD_PER slots; every user is trusted. With `device` ones behind
+ * them, which have no memory. */
 void world_open(struct world *world, uint32_t extents);
+void world_open_tiers(struct world *world, uint32_t extents, uint32_t device);
 void world_close(struct world *world);
 
 uint64_t world_count(const struct world *world, enum counter which);

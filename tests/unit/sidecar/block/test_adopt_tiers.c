@@ -1,0 +1,150 @@
+/* adopt: blocks of host and of device memory are taken over alike; an extent whose class is of the
+ * other tier is a contradiction. */
+#include "tests/unit/sidecar/block/heir.h"
+
+#define HOST 2u
+#define DEVICE 2u
+#define PER 8u
+
+static struct heir heir;
+static struct adopt_found found;
+static uint32_t classes[POOL_TIERS];
+
+static int set_up(void **state)
+{
+    (void)state;
+    heir_open_tiers(&heir, HOST, DEVICE, PER, POLICY_LRU);
+    classes[SLOT_TIER_HOST] = fixture_class(&heir.fixture, 4096);
+    classes[SLOT_TIER_DEVICE] = fixture_class_in(&heir.fixture, 4096, SLOT_TIER_DEVICE);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    heir_close(&heir);
+    return 0;
+}
+
+static struct slot_line *line_of(uint32_t slot)
+{
+    return &heir_blocks(&heir)->index.lines[slot];
+}
+
+static void copies_in_both_tiers_both_come_back(void **state)
+{
+    (void)state;
+    struct key parent = fixture_key(1);
+    uint32_t slots[POOL_TIERS];
+    for (uint32_t tier = 0; tier < POOL_TIERS; tier++) {
+        slots[tier] = fixture_commit(&heir.fixture, classes[tier], 1, NULL);
+        (void)fixture_commit(&heir.fixture, classes[tier], 2, &parent);
+    }
+    heir_die(&heir);
+    assert_int_equal(heir_succeed(&heir, &found), STATUS_OK);
+    assert_int_equal(found.blocks, 4);
+    assert_int_equal(found.dropped, 0);
+    const struct blocks *blocks = heir_blocks(&heir);
+    for (uint32_t tier = 0; tier < POOL_TIERS; tier++) {
+        assert_int_equal(blocks->pool.classes[classes[tier]].tier, tier);
+        assert_int_equal(fixture_find_in(&heir.fixture, 1, (enum slot_tier)tier), slots[tier]);
+        assert_int_equal(policy_children(&blocks->policies[classes[tier]], slots[tier]), 1);
+        assert_int_equal(pool_class_of(&blocks->pool, slots[tier]), classes[tier]);
+        assert_int_equal(blocks->pool.sides[tier].free.count, 1);
+    }
+    assert_int_equal(fixture_find(&heir.fixture, 1), slots[SLOT_TIER_HOST]);
+    assert_int_equal(blocks->space_blocks[1], 4);
+    heir_check(&heir);
+}
+
+static void of_two_equal_blocks_in_a_tier_one_stays(void **state)
+{
+    (void)state;
+    for (uint32_t tier = 0; tier < POOL_TIERS; tier++) {
+        uint32_t first = fixture_commit(&heir.fixture, classes[tier], 1, NULL);
+        struct slot_content content;
+        uint32_t slot;
+        uint64_t generation;
+        assert_true(slot_snapshot(line_of(first), &content, &generation));
+        assert_int_equal(
+            pool_take(heir_blocks(&heir), classes[tier], SLOT_LOADING, &slot, &generation),
+            STATUS_OK);
+        content.offset = pool_offset(&heir_blocks(&heir)->pool, slot);
+        (void)slot_publish(line_of(slot), &content);
+    }
+    heir_die(&heir);
+    assert_int_equal(heir_succeed(&heir, &found), STATUS_OK);
+    assert_int_equal(found.blocks, 2);
+    assert_int_equal(found.dropped, 2);
+    assert_int_not_equal(fixture_find_in(&heir.fixture, 1, SLOT_TIER_HOST), HINT_NONE);
+    assert_int_not_equal(fixture_find_in(&heir.fixture, 1, SLOT_TIER_DEVICE), HINT_NONE);
+    heir_check(&heir);
+}
+
+static void a_line_that_names_the_other_tier_is_garbage(void **state)
+{
+    (void)state;
+    for (uint32_t tier = 0; tier < POOL_TIERS; tier++) {
+        uint32_t slot = fixture_commit(&heir.fixture, classes[tier], 1, NULL);
+        uint64_t place = shared64_load_relaxed(&line_of(slot)->place);
+        shared64_store_relaxed(&line_of(slot)->place, place ^ UINT64_C(1) << 48);
+    }
+    /* An offset from the start of all memory is none from the start of its tier's. */
+    uint32_t slot = fixture_commit(&heir.fixture, classes[SLOT_TIER_DEVICE], 2, NULL);
+    uint64_t place = shared64_load_relaxed(&line_of(slot)->place);
+    shared64_store_relaxed(&line_of(slot)->place, place + HOST * PER * 4096);
+    heir_die(&heir);
+    assert_int_equal(heir_succeed(&heir, &found), STATUS_OK);
+    assert_int_equal(found.blocks, 0);
+    assert_int_equal(found.dropped, 3);
+    heir_check(&heir);
+}
+
+static void an_extent_of_a_class_of_the_other_tier_gives_all_of_it_up(void **state)
+{
+    (void)state;
+    for (uint32_t tier = 0; tier < POOL_TIERS; tier++) {
+        (void)fixture_commit(&heir.fixture, classes[tier], 1, NULL);
+    }
+    heir_die(&heir);
+    struct ledger *ledger = &heir_blocks(&heir)->ledger;
+    assert_int_equal(
+        ledger_view(heir.ledger, heir.ledger_bytes, (HOST + DEVICE) * PER, HOST + DEVICE, ledger),
+        STATUS_OK);
+    ledger_class(ledger, HOST, classes[SLOT_TIER_HOST]);
+    assert_int_equal(heir_succeed(&heir, &found), STATUS_MALFORMED);
+}
+
+static void what_the_ledger_says_of_a_free_extent_is_no_contradiction(void **state)
+{
+    (void)state;
+    uint32_t host = fixture_commit(&heir.fixture, classes[SLOT_TIER_HOST], 1, NULL);
+    uint32_t device = fixture_commit(&heir.fixture, classes[SLOT_TIER_DEVICE], 1, NULL);
+    /* The numbers were other classes' once. */
+    ledger_class(&heir_blocks(&heir)->ledger, HOST - 1, classes[SLOT_TIER_DEVICE]);
+    ledger_class(&heir_blocks(&heir)->ledger, HOST + DEVICE - 1, classes[SLOT_TIER_HOST]);
+    heir_die(&heir);
+    assert_int_equal(heir_succeed(&heir, &found), STATUS_OK);
+    assert_int_equal(fixture_find_in(&heir.fixture, 1, SLOT_TIER_HOST), host);
+    assert_int_equal(fixture_find_in(&heir.fixture, 1, SLOT_TIER_DEVICE), device);
+    const struct pool *pool = &heir_blocks(&heir)->pool;
+    for (uint32_t tier = 0; tier < POOL_TIERS; tier++) {
+        assert_int_equal(pool->sides[tier].free.count, 1);
+        assert_int_equal(pool_available(pool, classes[tier]), 2 * PER - 1);
+    }
+    heir_check(&heir);
+}
+
+#define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_WORLD(copies_in_both_tiers_both_come_back),
+        IN_WORLD(of_two_equal_blocks_in_a_tier_one_stays),
+        IN_WORLD(a_line_that_names_the_other_tier_is_garbage),
+        IN_WORLD(an_extent_of_a_class_of_the_other_tier_gives_all_of_it_up),
+        IN_WORLD(what_the_ledger_says_of_a_free_extent_is_no_contradiction),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
