@@ -69,7 +69,8 @@ void mark_close(struct marks *marks);
 int mark_take(struct marks *marks, struct driver_stream *stream, struct mark *out_mark);
 
 /* Did the stream get there? Everything that it wrote before is visible to who sees 0. Returns 0,
- * STATUS_PENDING or STATUS_DEVICE_LOST. */
+ * STATUS_PENDING or, of EVENT, STATUS_DEVICE_LOST: of a device that failed no word comes any more,
+ * so whoever waits asks the driver now and then. */
 int mark_passed(const struct marks *marks, const struct mark *mark);
 
 /* The mark is no longer asked about. It has passed. */

@@ -1,4 +1,4 @@
-/* pagelock: registers memory with the driver. See lock.h. */
+/* pagelock: registers memory with the driver. See pagelock.h. */
 #include "cuda/pagelock.h"
 
 #include "shm/status.h"

@@ -4,7 +4,9 @@
 set -uo pipefail
 
 json=$(mktemp)
-trap 'rm -f "$json"' EXIT
+CUDA_DOUBLE_STATE=$(mktemp -d /dev/shm/cistern-double-XXXXXX)
+export CUDA_DOUBLE_STATE
+trap 'rm -rf "$json" "$CUDA_DOUBLE_STATE"' EXIT
 said=$("$1" gpu --runs 1 --json "$json" 2>&1)
 status=$?
 if ((status != 77)) || [[ $said != *"all was done, no figure means anything"* ]]; then

@@ -84,6 +84,32 @@ static int write_there(void *context, struct child_page *page)
     return 0;
 }
 
+static int write_into_a_hole(void *context, struct child_page *page)
+{
+    struct rig_desk desk;
+    uint64_t hole;
+    rig_desk_open(&desk, page, "delay_us=0");
+    rig_ok(&desk.rig, "reserve", desk.driver->cuMemAddressReserve(&hole, RIG_GRANULE, 0, 0, 0));
+    int result = desk.driver->cuMemcpyAsync(hole, desk.slab.address, 1, desk.one);
+    rig_ok(&desk.rig, "copy", result);
+    result = desk.driver->cuStreamSynchronize(desk.one);
+    rig_is(&desk.rig, "wait", result, DRIVER_ILLEGAL_ADDRESS);
+    return context != NULL;
+}
+
+static int write_over_the_end(void *context, struct child_page *page)
+{
+    struct rig_desk desk;
+    uint64_t legacy;
+    rig_desk_open(&desk, page, "delay_us=0");
+    rig_ok(&desk.rig, "alloc", desk.driver->cuMemAlloc(&legacy, RIG_DESK_BYTES));
+    int result = desk.driver->cuMemsetD8Async(legacy, 1, 2 * RIG_DESK_BYTES, desk.one);
+    rig_ok(&desk.rig, "fill", result);
+    result = desk.driver->cuStreamSynchronize(desk.one);
+    rig_is(&desk.rig, "wait", result, DRIVER_ILLEGAL_ADDRESS);
+    return context != NULL;
+}
+
 static void test_a_copy_stays_where_memory_is_mapped(void **state)
 {
     (void)state;
@@ -98,6 +124,8 @@ static void test_a_copy_stays_where_memory_is_mapped(void **state)
         struct target target = targets[i];
         assert_int_equal(child_run(write_there, &target), 0);
     }
+    assert_int_equal(child_run(write_into_a_hole, NULL), 0);
+    assert_int_equal(child_run(write_over_the_end, NULL), 0);
 }
 
 static int copy_many(void *context, struct child_page *page)

@@ -154,6 +154,7 @@ static int start(unsigned flags)
         result = fake_ledger_open();
     }
     if (result == DRIVER_SUCCESS) {
+        fake_lock_mind_forks();
         atomic_store(&process, getpid());
     }
     return result;

@@ -1,6 +1,8 @@
 /* fake_lock: see fake_lock.h. */
 #include "tests/fakes/cuda/fake_lock.h"
 
+#include <stdbool.h>
+
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t progress = PTHREAD_COND_INITIALIZER;
 
@@ -12,6 +14,14 @@ void fake_lock_take(void)
 void fake_lock_drop(void)
 {
     (void)pthread_mutex_unlock(&lock);
+}
+
+void fake_lock_mind_forks(void)
+{
+    static bool is_minded;
+    if (!is_minded) {
+        is_minded = pthread_atfork(fake_lock_take, fake_lock_drop, fake_lock_drop) == 0;
+    }
 }
 
 void fake_lock_wait(pthread_cond_t *condition)

@@ -11,6 +11,9 @@
 void fake_lock_take(void);
 void fake_lock_drop(void);
 
+/* Once in a process: fork() waits for the lock, so that no child finds it taken for ever. */
+void fake_lock_mind_forks(void);
+
 /* Under the lock: sleep until `condition` is signalled. */
 void fake_lock_wait(pthread_cond_t *condition);
 
