@@ -37,7 +37,8 @@ def public_jobs():
     for compiler in ("gcc", "clang"):
         for language, standard in LANGUAGES:
             if can(compiler, language, standard):
-                yield compiler, language, standard, flags, "cistern.h"
+                for header in ("cistern.h", "cistern_device.h"):
+                    yield compiler, language, standard, flags, header
             else:
                 print(f"left out: no {compiler} for {standard} here")
 

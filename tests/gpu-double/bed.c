@@ -140,8 +140,20 @@ void bed_fail(const struct bed *bed, const char *name, uint64_t nth, int result)
     child_need(bed->page, entry.strike(name, nth, result) == 0, "no call %s", name);
 }
 
+void bed_break(const struct bed *bed, const char *name, uint64_t nth)
+{
+    union {
+        void *data;
+        int (*strike)(const char *name, uint64_t nth);
+    } entry = {.data = control(bed, "cuda_double_break")};
+    child_need(bed->page, entry.strike(name, nth) == 0, "no call %s", name);
+}
+
 void bed_delay(const struct bed *bed, uint64_t delay_us)
 {
+    if (!is_double) {
+        return; /* a device is as late as it is */
+    }
     union {
         void *data;
         void (*delay)(uint64_t delay_us);

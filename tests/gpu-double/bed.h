@@ -42,10 +42,11 @@ void bed_open(struct bed *bed, struct child_page *page, const char *switches, co
  * synchronisation, or use after free. */
 void bed_close(struct bed *bed);
 
-/* Controls of the double. */
+/* Controls of the double. On a device bed_delay() does nothing, and a test with others is skipped. */
 uint64_t bed_violations(const struct bed *bed);
 void bed_fail(const struct bed *bed, const char *name, uint64_t nth, int result);
 void bed_delay(const struct bed *bed, uint64_t delay_us);
+void bed_break(const struct bed *bed, const char *name, uint64_t nth);
 
 /* Write and read device memory by the host, through a stream, and wait. */
 void bed_fill(struct bed *bed, uint64_t address, uint64_t bytes, uint8_t value);
