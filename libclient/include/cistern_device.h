@@ -80,8 +80,8 @@ CISTERN_API int cistern_device_write(cistern_device_t *device, struct cistern_sl
 
 /* Wait until every read of this device is released, and the commit of every write is sent: as after
  * cistern_commit(), all see the blocks as soon as the sidecar has read it. Returns 0; CISTERN_BUSY
- * at the deadline; CISTERN_DEVICE_LOST: the device failed, views are released, slots that were under
- * way stay lent until the handle is closed. */
+ * at the deadline; CISTERN_DEVICE_LOST: the device failed, views are released, slots that were
+ * under way stay lent until the handle is closed. */
 CISTERN_API int cistern_device_drain(cistern_device_t *device, int64_t timeout_ns);
 
 #ifdef __cplusplus

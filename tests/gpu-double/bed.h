@@ -42,7 +42,7 @@ void bed_open(struct bed *bed, struct child_page *page, const char *switches, co
  * synchronisation, or use after free. */
 void bed_close(struct bed *bed);
 
-/* Controls of the double. On a device bed_delay() does nothing, and a test with others is skipped. */
+/* Controls of the double. On a device bed_delay() does nothing; tests with others are skipped. */
 uint64_t bed_violations(const struct bed *bed);
 void bed_fail(const struct bed *bed, const char *name, uint64_t nth, int result);
 void bed_delay(const struct bed *bed, uint64_t delay_us);
