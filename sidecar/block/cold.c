@@ -8,9 +8,7 @@
 #include <stddef.h>
 
 #define MEASURE_NS UINT64_C(100000000) /* between two looks at how the tiers are */
-#define FIRST_NS UINT64_C(20000000) /* if nothing was found by then, there is nothing */
-#define QUIET_NS UINT64_C(100000000) /* nothing was found for so long: all was */
-#define SEARCH_NS UINT64_C(10000000000) /* nor are copies put off longer than this */
+#define SEARCH_NS UINT64_C(10000000000) /* copies are not put off longer than this */
 
 void cold_attach(struct blocks *blocks, struct tiers *tiers, void *pool)
 {
@@ -19,8 +17,8 @@ void cold_attach(struct blocks *blocks, struct tiers *tiers, void *pool)
 
 void cold_search(struct blocks *blocks, uint64_t now_ns)
 {
-    blocks->cold.begun_ns = now_ns;
-    blocks->spills.not_before_ns = now_ns + FIRST_NS;
+    blocks->cold.finding = true;
+    blocks->cold.search_ns = now_ns + SEARCH_NS;
 }
 
 void cold_space(struct blocks *blocks, uint32_t number, const struct space *space, uint64_t group)
@@ -68,27 +66,14 @@ static void take(
     }
 }
 
-/* At first the tiers find what an earlier life stored: until then nobody knows what needs no copy.
- * */
-static void put_off_copies(struct blocks *blocks, uint32_t found, uint64_t now_ns)
-{
-    const struct cold *cold = &blocks->cold;
-    if (found > 0 && now_ns - cold->begun_ns < SEARCH_NS) {
-        blocks->spills.not_before_ns = now_ns + QUIET_NS;
-    }
-}
-
 /* Returns how many events there were. */
 static uint32_t take_events(struct blocks *blocks, const struct fetch_means *means)
 {
     struct tier_done done[COLD_EVENTS];
     uint32_t count = tiers_poll(blocks->cold.tiers, means->now_ns, done, COLD_EVENTS);
-    uint32_t found = 0;
     for (uint32_t i = 0; i < count; i++) {
-        found += done[i].event == TIER_FOUND ? 1 : 0;
         take(blocks, &done[i], means);
     }
-    put_off_copies(blocks, found, means->now_ns);
     return count;
 }
 
@@ -128,6 +113,8 @@ uint64_t cold_tick(struct blocks *blocks, const struct fetch_means *means)
         if (now_ns - blocks->cold.measured_ns >= MEASURE_NS) {
             blocks->cold.measured_ns = now_ns;
             tiers_tick(blocks->cold.tiers);
+            blocks->cold.finding = blocks->cold.finding && now_ns < blocks->cold.search_ns &&
+                                   tiers_finding(blocks->cold.tiers);
         }
         if (tiers_restless(blocks->cold.tiers)) {
             next = now_ns;

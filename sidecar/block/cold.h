@@ -23,7 +23,8 @@ struct cold {
     struct tiers *tiers; /* NULL: none */
     unsigned char *pool; /* as this process maps it */
     uint64_t measured_ns; /* when the tiers were last asked how they are */
-    uint64_t begun_ns; /* when they began to find what an earlier life left; 0: there is none */
+    bool finding; /* they find what an earlier life left: nobody knows yet what needs no copy */
+    uint64_t search_ns; /* nobody waits for it longer than until then */
 };
 
 /* From now on these tiers are below the pool, which is mapped at `pool`; both stay the caller's.

@@ -35,7 +35,7 @@ static int make_room(
     wanted = wanted < EVICT_BATCH ? wanted : EVICT_BATCH;
     wanted = wanted < class->slots / 8 ? wanted : class->slots / 8;
     wanted = wanted > 0 ? wanted : 1;
-    spill_class(blocks, read->class, means->now_ns);
+    spill_class(blocks, read->class);
     if (evict_free(blocks, read->class, wanted, &means->sweep) > 0) {
         return STATUS_OK;
     }

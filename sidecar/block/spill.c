@@ -108,14 +108,14 @@ static uint32_t high_mark(const struct pool_class *class)
     return 2 * evict_low_mark(class);
 }
 
-void spill_class(struct blocks *blocks, uint32_t class, uint64_t now_ns)
+void spill_class(struct blocks *blocks, uint32_t class)
 {
     uint32_t ahead = high_mark(&blocks->pool.classes[class]);
     ahead = ahead < AHEAD_LEAST ? AHEAD_LEAST : ahead;
     uint32_t coming[SPILL_AHEAD_MAX];
     uint32_t max = ahead < SPILL_AHEAD_MAX ? ahead : SPILL_AHEAD_MAX;
     uint32_t count = policy_coming(&blocks->policies[class], max, coming);
-    bool later = blocks->spills.refused || now_ns < blocks->spills.not_before_ns;
+    bool later = blocks->spills.refused || blocks->cold.finding;
     enum spill_step step = later ? SPILL_FULL : SPILL_GO_ON;
     for (uint32_t i = 0; i < count && step == SPILL_GO_ON; i++) {
         if (spill_is_wanted(blocks, coming[i]) && is_ready(blocks, coming[i])) {
@@ -137,7 +137,7 @@ void spill_some(struct blocks *blocks, uint64_t now_ns)
         uint32_t class = (blocks->tick_class + i) % pool->class_count;
         if (pool->classes[class].tier == SLOT_TIER_HOST &&
             pool->classes[class].free <= high_mark(&pool->classes[class])) {
-            spill_class(blocks, class, now_ns);
+            spill_class(blocks, class);
         }
     }
 }

@@ -27,7 +27,6 @@ struct spills {
     bool always; /* all that leaves is worth a write, not only what was used again */
     bool refused; /* the tiers take no more now; until the next STORED, or tick */
     uint64_t looked_ns; /* when spill_some() last looked */
-    uint64_t not_before_ns; /* a tier still finds what it has */
 };
 
 /* Is the block in this slot on a lower tier? */
@@ -38,7 +37,7 @@ bool spill_is_stored(const struct blocks *blocks, uint32_t slot);
 bool spill_is_wanted(struct blocks *blocks, uint32_t slot);
 
 /* Start copies of what leaves one class of host memory next: its room is needed. */
-void spill_class(struct blocks *blocks, uint32_t class, uint64_t now_ns);
+void spill_class(struct blocks *blocks, uint32_t class);
 
 /* Start copies of what leaves next, of classes with little room; looks once in SPILL_LOOK_NS. */
 void spill_some(struct blocks *blocks, uint64_t now_ns);

@@ -292,6 +292,15 @@ bool tiers_restless(const struct tiers *tiers)
 }
 
 /* Counters only rise, also over a restart that keeps them: add what is new. */
+bool tiers_finding(const struct tiers *tiers)
+{
+    bool finding = false;
+    for (uint32_t i = 0; i < tiers->count; i++) {
+        finding = finding || tiers->seen[i].finding;
+    }
+    return finding;
+}
+
 static void add_new(struct tiers *tiers, enum counter which, uint64_t now, uint64_t before)
 {
     counter_add(tiers->counters, which, now - before);

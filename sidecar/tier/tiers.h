@@ -94,6 +94,9 @@ uint32_t tiers_poll(
 /* Must it be polled though no descriptor will say so? */
 bool tiers_restless(const struct tiers *tiers);
 
+/* Does one of them still find what an earlier life left, as of the last tick? */
+bool tiers_finding(const struct tiers *tiers);
+
 /* Now and then: measure again who is fastest, and bring the counters up to date. */
 void tiers_tick(struct tiers *tiers);
 

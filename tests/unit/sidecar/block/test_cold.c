@@ -59,6 +59,7 @@ static void a_tier_without_a_descriptor_is_looked_at_until_it_answers(void **sta
 static void nothing_is_copied_while_a_tier_finds_what_it_has(void **state)
 {
     (void)state;
+    world.tier.health.finding = true;
     cold_search(world.blocks, world.now_ns);
     world.blocks->spills.always = true;
     for (uint64_t i = 0; i < 16; i++) {
@@ -70,7 +71,8 @@ static void nothing_is_copied_while_a_tier_finds_what_it_has(void **state)
         cold_pass(&world, 60 * COLD_MS);
     }
     assert_int_equal(world.tier.stores, 0);
-    cold_pass(&world, 100 * COLD_MS);
+    world.tier.health.finding = false;
+    cold_pass(&world, 101 * COLD_MS); /* the next tick sees it */
     uint32_t stores = world.tier.stores;
     assert_true(stores > 0 || spill_is_stored(world.blocks, fixture_find(&world.fixture, 3)));
     for (uint64_t i = 0; i < 8; i++) {

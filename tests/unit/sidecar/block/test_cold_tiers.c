@@ -52,7 +52,7 @@ static void device_blocks_are_never_copied_down(void **state)
     }
     cold_pass(&world, 10 * COLD_MS);
     arrive();
-    spill_class(world.blocks, device, world.now_ns);
+    spill_class(world.blocks, device);
     struct fetch_means means = cold_means(&world);
     while (!cold_save(world.blocks, &means, &cursor)) {
         double_end_all(&world.tier, STATUS_OK);
