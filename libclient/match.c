@@ -12,7 +12,8 @@
 
 #define CHUNK 64u
 
-/* Does the table name a slot that holds the key now? */
+/* Does the table name a slot of host memory that holds the key now? What a device alone has is read
+ * by nobody here, and counts as absent. */
 static bool is_hot(
     const struct attach *attach, const struct key *key, const struct hint_place *place)
 {
@@ -25,7 +26,8 @@ static bool is_hot(
         const struct slot_line *line = &attach->index.lines[slot];
         uint64_t state = slot_load_state(line);
         /* A slot being retired counts as gone: whoever needs it asks with a pin. */
-        if (slot_state_of(state) == SLOT_VALID && slot_holds(line, key, attach->space)) {
+        if (slot_state_of(state) == SLOT_VALID && slot_holds(line, key, attach->space) &&
+            slot_tier_of(line) == SLOT_TIER_HOST) {
             return true;
         }
     }

@@ -76,6 +76,12 @@ static inline bool slot_holds(const struct slot_line *line, const struct key *ke
     return differs == 0;
 }
 
+/* R5: in which memory does the block lie? Relaxed: after R4, or advice. */
+static inline enum slot_tier slot_tier_of(const struct slot_line *line)
+{
+    return (enum slot_tier)(shared64_load_relaxed(&line->place) >> 48 & 0xff);
+}
+
 /* R5: all but the key; after R4 said VALID and while a pin stands. */
 static inline void slot_load_place(const struct slot_line *line, struct slot_content *out_content)
 {

@@ -60,6 +60,24 @@ static void a_match_pins_nothing(void **state)
     assert_false(double_is_pinned(&bed->server, slot));
 }
 
+/* A match that an acquire would not keep is none: as in hit.c, host memory alone is read. */
+static void what_a_device_alone_has_is_not_hot(void **state)
+{
+    struct bed *bed = *state;
+    struct cistern_match match = {.size = sizeof match};
+    struct cistern_view views[2];
+    size_t count;
+    (void)double_add(&bed->server, &bed->keys[0], 1, 64);
+    uint32_t slot = double_add(&bed->server, &bed->keys[1], 1, 64);
+    _Atomic uint64_t *place = &bed->server.view.lines[slot].place;
+    shared64_store_relaxed(place, shared64_load_relaxed(place) | UINT64_C(1) << 48);
+    assert_int_equal(cistern_match(bed->handle, bed->keys, 2, &match), CISTERN_OK);
+    assert_int_equal(match.hot, 1);
+    assert_int_equal(cistern_acquire(bed->handle, bed->keys, 2, views, &count), CISTERN_OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(cistern_release(bed->handle, views, 1), CISTERN_OK);
+}
+
 static void wrong_arguments_are_refused(void **state)
 {
     struct bed *bed = *state;
@@ -80,6 +98,7 @@ int main(void)
         TEST(hot_then_cold_is_counted_to_the_first_gap),
         TEST(hot_blocks_behind_cold_ones_are_counted_with_them),
         TEST(a_match_pins_nothing),
+        TEST(what_a_device_alone_has_is_not_hot),
         TEST(wrong_arguments_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
