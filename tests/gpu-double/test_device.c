@@ -1,12 +1,9 @@
 /* device: workers with a GPU and a sidecar: nobody sees a block before its bytes, nobody loses one
  * under a copy, and whatever fails leaves the caller's things the caller's. */
 #include "tests/check.h"
-#include "tests/e2e/daemon.h"
 #include "tests/e2e/worker.h"
-#include "tests/gpu-double/bed.h"
+#include "tests/gpu-double/desk.h"
 
-#include "cuda/copy.h"
-#include "libclient/include/cistern_device.h"
 #include "shm/status.h"
 
 #include <pthread.h>
@@ -19,126 +16,105 @@
 #define FLOOD 600u /* blocks of 64 KiB: more than twice the pool of 16 MiB */
 #define LATE_US 20000u
 
-/* A worker: a device with tensors in it, a handle, and the library's device. */
-struct desk {
-    struct bed bed;
-    struct slab_pool tensors;
-    struct copy_stream stream;
-    cistern_t *handle;
-    cistern_device_t *device;
+/* A worker, and what it moves. */
+struct engine {
+    struct desk desk;
     uint8_t *host; /* a block's room */
     struct cistern_piece piece[CHAIN * PIECES];
     struct cistern_key key[CHAIN];
 };
 
-static void open_desk(struct desk *desk, struct child_page *page, const struct daemon *daemon)
+static void open_engine(struct engine *engine, struct child_page *page, const struct daemon *daemon)
 {
-    bed_open(&desk->bed, page, "delay_us=0", "auto");
-    struct bed *bed = &desk->bed;
-    int status =
-        slab_make(&bed->gpu, SLAB_VMM, 1, BED_SLAB_BYTES, &desk->tensors, bed->why, BED_WHY);
-    child_need(page, status == STATUS_OK, "%s", bed->why);
-    child_need(page, copy_open(&bed->gpu, &desk->stream) == STATUS_OK, "no stream");
-    desk->handle = worker_open(page, daemon->socket, CISTERN_LATE_WRITES);
-    status = cistern_device_open(desk->handle, NULL, &desk->device);
-    child_need(page, status == CISTERN_OK, "device: %s", cistern_why());
-    child_need(page,
-        strstr(cistern_device_about(desk->device), "16 MiB of host memory page-locked"), "\"%s\"",
-        cistern_device_about(desk->device));
-    desk->host =
+    desk_open(&engine->desk, page, daemon, CISTERN_LATE_WRITES);
+    const char *about = cistern_device_about(engine->desk.device);
+    child_need(page, strstr(about, "16 MiB of host memory page-locked"), "\"%s\"", about);
+    engine->host =
         mmap(NULL, WORKER_BLOCK_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    child_need(page, desk->host != MAP_FAILED, "no memory");
+    child_need(page, engine->host != MAP_FAILED, "no memory");
     for (uint32_t i = 0; i < CHAIN * PIECES; i++) { /* the last piece first */
-        desk->piece[i] = (struct cistern_piece){
-            .address = slab_address(&desk->tensors, (CHAIN * PIECES - 1 - i) * PIECE_BYTES),
-            .bytes = PIECE_BYTES};
+        uint64_t at = (CHAIN * PIECES - 1 - i) * PIECE_BYTES;
+        engine->piece[i] = (struct cistern_piece){
+            .address = slab_address(&engine->desk.tensors, at), .bytes = PIECE_BYTES};
     }
 }
 
-static void close_desk(struct desk *desk)
+static void sync(struct engine *engine)
 {
-    cistern_device_close(&desk->device);
-    cistern_device_close(&desk->device);
-    cistern_close(&desk->handle);
-    copy_close(&desk->stream);
-    slab_close(&desk->tensors);
-    bed_close(&desk->bed);
-}
-
-static void sync(struct desk *desk)
-{
-    int result = desk->bed.driver.cuStreamSynchronize(desk->stream.stream);
-    child_need(desk->bed.page, result == DRIVER_SUCCESS, "stream: %d", result);
+    int result = engine->desk.bed.driver.cuStreamSynchronize(engine->desk.stream.stream);
+    child_need(engine->desk.bed.page, result == DRIVER_SUCCESS, "stream: %d", result);
 }
 
 /* Put block `number` into the tensors of place `at` in the chain; or is it there? */
-static void fill_tensors(struct desk *desk, uint32_t at, uint64_t number)
+static void fill_tensors(struct engine *engine, uint32_t at, uint64_t number)
 {
-    worker_fill(desk->host, WORKER_BLOCK_BYTES, number);
+    worker_fill(engine->host, WORKER_BLOCK_BYTES, number);
     for (uint32_t i = 0; i < PIECES; i++) {
-        int result = desk->bed.driver.cuMemcpyHtoDAsync(desk->piece[at * PIECES + i].address,
-            desk->host + i * PIECE_BYTES, PIECE_BYTES, desk->stream.stream);
-        child_need(desk->bed.page, result == DRIVER_SUCCESS, "copy: %d", result);
+        int result =
+            engine->desk.bed.driver.cuMemcpyHtoDAsync(engine->piece[at * PIECES + i].address,
+                engine->host + i * PIECE_BYTES, PIECE_BYTES, engine->desk.stream.stream);
+        child_need(engine->desk.bed.page, result == DRIVER_SUCCESS, "copy: %d", result);
     }
-    sync(desk);
+    sync(engine);
 }
 
-static bool tensors_hold(struct desk *desk, uint32_t at, uint64_t number)
+static bool tensors_hold(struct engine *engine, uint32_t at, uint64_t number)
 {
     for (uint32_t i = 0; i < PIECES; i++) {
-        (void)desk->bed.driver.cuMemcpyDtoHAsync(desk->host + i * PIECE_BYTES,
-            desk->piece[at * PIECES + i].address, PIECE_BYTES, desk->stream.stream);
+        (void)engine->desk.bed.driver.cuMemcpyDtoHAsync(engine->host + i * PIECE_BYTES,
+            engine->piece[at * PIECES + i].address, PIECE_BYTES, engine->desk.stream.stream);
     }
-    sync(desk);
-    return worker_is_right(desk->host, WORKER_BLOCK_BYTES, number);
+    sync(engine);
+    return worker_is_right(engine->host, WORKER_BLOCK_BYTES, number);
 }
 
 /* Write a chain of blocks from the tensors. */
-static int write_chain(struct desk *desk, uint64_t first, uint32_t count)
+static int write_chain(struct engine *engine, uint64_t first, uint32_t count)
 {
     struct cistern_slot slots[CHAIN];
     size_t got = 0;
     for (uint32_t i = 0; i < count; i++) {
-        desk->key[i] = worker_key(first + i);
+        engine->key[i] = worker_key(first + i);
     }
-    int status = cistern_reserve(desk->handle, count, WORKER_WAIT_NS, slots, &got);
-    child_need(desk->bed.page, status == CISTERN_OK && got == count, "reserve: %d", status);
-    status = cistern_device_write(
-        desk->device, slots, desk->key, NULL, count, desk->piece, PIECES, desk->stream.stream);
-    child_need(desk->bed.page, status != CISTERN_OK || slots[0].data == NULL, "still the caller's");
+    int status = cistern_reserve(engine->desk.handle, count, WORKER_WAIT_NS, slots, &got);
+    child_need(engine->desk.bed.page, status == CISTERN_OK && got == count, "reserve: %d", status);
+    status = cistern_device_write(engine->desk.device, slots, engine->key, NULL, count,
+        engine->piece, PIECES, engine->desk.stream.stream);
+    child_need(
+        engine->desk.bed.page, status != CISTERN_OK || slots[0].data == NULL, "still the caller's");
     for (uint32_t i = 0; i < count && status != CISTERN_OK; i++) {
-        (void)cistern_abort(desk->handle, &slots[i]);
+        (void)cistern_abort(engine->desk.handle, &slots[i]);
     }
     return status;
 }
 
-static void drain(struct desk *desk)
+static void drain(struct engine *engine)
 {
-    int status = cistern_device_drain(desk->device, WORKER_WAIT_NS);
-    child_need(desk->bed.page, status == CISTERN_OK, "drain: %s", cistern_why());
+    int status = cistern_device_drain(engine->desk.device, WORKER_WAIT_NS);
+    child_need(engine->desk.bed.page, status == CISTERN_OK, "drain: %s", cistern_why());
 }
 
 static int produce(void *context, struct child_page *page)
 {
-    struct desk desk;
-    open_desk(&desk, page, context);
+    struct engine engine;
+    open_engine(&engine, page, context);
     for (uint32_t i = 0; i < CHAIN; i++) {
-        fill_tensors(&desk, i, 100 + i);
+        fill_tensors(&engine, i, 100 + i);
     }
-    bed_delay(&desk.bed, LATE_US);
+    bed_delay(&engine.desk.bed, LATE_US);
     child_at(page, 1); /* who looks from here on sees a whole block, or none */
-    int status = write_chain(&desk, 100, CHAIN);
+    int status = write_chain(&engine, 100, CHAIN);
     child_need(page, status == CISTERN_OK, "write: %s", cistern_why());
     struct cistern_match found = {.size = sizeof found};
-    (void)cistern_match(desk.handle, desk.key, CHAIN, &found);
+    (void)cistern_match(engine.desk.handle, engine.key, CHAIN, &found);
     child_need(page, found.hot == 0 || !bed_is_double(), "%u blocks before the stream got there",
         found.hot);
-    drain(&desk);
+    drain(&engine);
     for (uint32_t i = 0; i < CHAIN;
          i++) { /* committed through the seat of a thread of the driver */
-        worker_find(page, desk.handle, 100 + i);
+        worker_find(page, engine.desk.handle, 100 + i);
     }
-    close_desk(&desk);
+    desk_close(&engine.desk);
     return 0;
 }
 
@@ -157,27 +133,29 @@ static int watch(void *context, struct child_page *page)
 
 static int consume(void *context, struct child_page *page)
 {
-    struct desk desk;
+    struct engine engine;
     struct cistern_view views[CHAIN];
     size_t count = 0;
-    open_desk(&desk, page, context);
+    open_engine(&engine, page, context);
     for (uint32_t i = 0; i < CHAIN; i++) {
-        desk.key[i] = worker_key(100 + i);
+        engine.key[i] = worker_key(100 + i);
     }
-    int status = cistern_acquire(desk.handle, desk.key, CHAIN, views, &count);
+    int status = cistern_acquire(engine.desk.handle, engine.key, CHAIN, views, &count);
     child_need(page, status == CISTERN_OK && count == CHAIN, "acquire: %d, %zu", status, count);
-    bed_delay(&desk.bed, LATE_US);
-    status = cistern_device_read(desk.device, views, CHAIN, desk.piece, PIECES, desk.stream.stream);
+    bed_delay(&engine.desk.bed, LATE_US);
+    status = cistern_device_read(
+        engine.desk.device, views, CHAIN, engine.piece, PIECES, engine.desk.stream.stream);
     child_need(page, status == CISTERN_OK && views[0].data == NULL, "read: %s", cistern_why());
-    child_need(page, cistern_release(desk.handle, views, CHAIN) == CISTERN_STALE, "released twice");
+    child_need(
+        page, cistern_release(engine.desk.handle, views, CHAIN) == CISTERN_STALE, "released twice");
     child_at(page, 1);
     child_await(page, 2); /* all blocks were pushed out meanwhile, but for those */
-    sync(&desk);
-    drain(&desk);
+    sync(&engine);
+    drain(&engine);
     for (uint32_t i = 0; i < CHAIN; i++) {
-        child_need(page, tensors_hold(&desk, i, 100 + i), "block %u changed under its copy", i);
+        child_need(page, tensors_hold(&engine, i, 100 + i), "block %u changed under its copy", i);
     }
-    close_desk(&desk);
+    desk_close(&engine.desk);
     return 0;
 }
 
@@ -211,10 +189,10 @@ static void test_blocks_go_from_one_gpu_to_another(void **state)
 /* Killed with copies under way: what it wrote is nowhere, and what others read stays right. */
 static int die_writing(void *context, struct child_page *page)
 {
-    struct desk desk;
-    open_desk(&desk, page, context);
-    bed_delay(&desk.bed, 10000000);
-    int status = write_chain(&desk, 300, CHAIN);
+    struct engine engine;
+    open_engine(&engine, page, context);
+    bed_delay(&engine.desk.bed, 10000000);
+    int status = write_chain(&engine, 300, CHAIN);
     child_need(page, status == CISTERN_OK, "write: %s", cistern_why());
     child_at(page, 1);
     child_await(page, 2);
@@ -248,32 +226,32 @@ static void test_a_worker_that_dies_in_a_write_leaves_nothing(void **state)
 
 static void *hold_seat(void *context)
 {
-    struct desk *desk = context;
-    (void)cistern_flush(desk->handle, WORKER_WAIT_NS);
-    child_at(desk->bed.page, 1);
-    child_await(desk->bed.page, 2);
+    struct engine *engine = context;
+    (void)cistern_flush(engine->desk.handle, WORKER_WAIT_NS);
+    child_at(engine->desk.bed.page, 1);
+    child_await(engine->desk.bed.page, 2);
     return NULL;
 }
 
 /* Two seats, two threads: the driver's thread has none, and the next call does its work. */
 static int crowd(void *context, struct child_page *page)
 {
-    struct desk desk;
+    struct engine engine;
     pthread_t thread;
-    open_desk(&desk, page, context);
-    fill_tensors(&desk, 0, 100);
-    child_need(page, pthread_create(&thread, NULL, hold_seat, &desk) == 0, "no thread");
+    open_engine(&engine, page, context);
+    fill_tensors(&engine, 0, 100);
+    child_need(page, pthread_create(&thread, NULL, hold_seat, &engine) == 0, "no thread");
     while (shared32_load_acquire(&page->point) < 1) {
         child_nap();
     }
-    int status = write_chain(&desk, 100, 1);
+    int status = write_chain(&engine, 100, 1);
     child_need(page, status == CISTERN_OK, "write: %s", cistern_why());
-    sync(&desk);
-    drain(&desk);
-    worker_find(page, desk.handle, 100);
+    sync(&engine);
+    drain(&engine);
+    worker_find(page, engine.desk.handle, 100);
     child_at(page, 3);
     child_need(page, pthread_join(thread, NULL) == 0, "join");
-    close_desk(&desk);
+    desk_close(&engine.desk);
     return 0;
 }
 

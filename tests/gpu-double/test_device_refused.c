@@ -1,12 +1,9 @@
 /* device: what is refused, what fails and what ends: the caller keeps what is the caller's. */
 #include "tests/check.h"
-#include "tests/e2e/daemon.h"
 #include "tests/e2e/gauge.h"
 #include "tests/e2e/worker.h"
-#include "tests/gpu-double/bed.h"
+#include "tests/gpu-double/desk.h"
 
-#include "cuda/copy.h"
-#include "libclient/include/cistern_device.h"
 #include "shm/status.h"
 
 #include <string.h>
@@ -14,38 +11,10 @@
 
 #define NS_LATE INT64_C(1000000)
 
-struct desk {
-    struct bed bed;
-    struct slab_pool tensors;
-    struct copy_stream stream;
-    cistern_t *handle;
-    cistern_device_t *device;
-    struct cistern_piece piece;
-};
-
-static void open_desk(
-    struct desk *desk, struct child_page *page, const struct daemon *daemon, uint32_t flags)
+static struct cistern_piece whole_block(const struct desk *desk)
 {
-    bed_open(&desk->bed, page, "delay_us=0", "auto");
-    struct bed *bed = &desk->bed;
-    int status =
-        slab_make(&bed->gpu, SLAB_VMM, 1, BED_SLAB_BYTES, &desk->tensors, bed->why, BED_WHY);
-    child_need(page, status == STATUS_OK, "%s", bed->why);
-    child_need(page, copy_open(&bed->gpu, &desk->stream) == STATUS_OK, "no stream");
-    desk->handle = worker_open(page, daemon->socket, flags);
-    status = cistern_device_open(desk->handle, "auto", &desk->device);
-    child_need(page, status == CISTERN_OK, "device: %s", cistern_why());
-    desk->piece = (struct cistern_piece){
+    return (struct cistern_piece){
         .address = slab_address(&desk->tensors, 0), .bytes = WORKER_BLOCK_BYTES};
-}
-
-static void close_desk(struct desk *desk)
-{
-    cistern_device_close(&desk->device);
-    cistern_close(&desk->handle);
-    copy_close(&desk->stream);
-    slab_close(&desk->tensors);
-    bed_close(&desk->bed);
 }
 
 static struct cistern_view look(struct desk *desk, uint64_t number)
@@ -90,29 +59,30 @@ static int refuse(void *context, struct child_page *page)
 {
     struct desk desk;
     cistern_device_t *other = NULL;
-    open_desk(&desk, page, context, CISTERN_LATE_WRITES);
-    struct cistern_piece longer = {.address = desk.piece.address, .bytes = WORKER_BLOCK_BYTES + 1};
-    struct cistern_piece none = {.address = desk.piece.address, .bytes = 0};
+    desk_open(&desk, page, context, CISTERN_LATE_WRITES);
+    struct cistern_piece piece = whole_block(&desk);
+    struct cistern_piece longer = {.address = piece.address, .bytes = WORKER_BLOCK_BYTES + 1};
+    struct cistern_piece none = {.address = piece.address, .bytes = 0};
     struct cistern_view view = look(&desk, 1);
     struct cistern_view old = view;
     EXPECT(CISTERN_INVALID, read_one(&desk, &view, &longer));
-    EXPECT(CISTERN_INVALID, read_one(&desk, NULL, &desk.piece));
-    EXPECT(CISTERN_INVALID, cistern_device_read(desk.device, &view, 0, &desk.piece, 1, NULL));
+    EXPECT(CISTERN_INVALID, read_one(&desk, NULL, &piece));
+    EXPECT(CISTERN_INVALID, cistern_device_read(desk.device, &view, 0, &piece, 1, NULL));
     EXPECT(
         CISTERN_OK, cistern_release(desk.handle, &old, 1)); /* it was the caller's all the time */
-    EXPECT(CISTERN_INVALID, read_one(&desk, &old, &desk.piece));
+    EXPECT(CISTERN_INVALID, read_one(&desk, &old, &piece));
     struct cistern_slot slot = lend(&desk);
     EXPECT(CISTERN_INVALID, write_one(&desk, &slot, &longer));
     EXPECT(CISTERN_INVALID, write_one(&desk, &slot, &none));
     EXPECT(CISTERN_OK, cistern_abort(desk.handle, &slot));
-    EXPECT(CISTERN_INVALID, write_one(&desk, &slot, &desk.piece));
+    EXPECT(CISTERN_INVALID, write_one(&desk, &slot, &piece));
     EXPECT(CISTERN_INVALID, cistern_device_open(desk.handle, "GPU-ffffffff", &other));
     child_need(
         page, other == NULL && strstr(cistern_why(), "one of GPU-") != NULL, "%s", cistern_why());
     EXPECT(CISTERN_INVALID, cistern_device_open(NULL, NULL, &other));
     EXPECT(CISTERN_INVALID, cistern_device_drain(desk.device, -1));
     EXPECT(CISTERN_OK, cistern_device_drain(desk.device, 0));
-    close_desk(&desk);
+    desk_close(&desk);
     return 0;
 }
 
@@ -124,12 +94,13 @@ static void test_wrong_calls_are_refused_and_change_nothing(void **state)
 static int forget_flag(void *context, struct child_page *page)
 {
     struct desk desk;
-    open_desk(&desk, page, context, 0);
+    desk_open(&desk, page, context, 0);
+    struct cistern_piece piece = whole_block(&desk);
     struct cistern_slot slot = lend(&desk);
-    EXPECT(CISTERN_INVALID, write_one(&desk, &slot, &desk.piece));
+    EXPECT(CISTERN_INVALID, write_one(&desk, &slot, &piece));
     child_need(page, strstr(cistern_why(), "CISTERN_LATE_WRITES") != NULL, "%s", cistern_why());
     EXPECT(CISTERN_OK, cistern_abort(desk.handle, &slot));
-    close_desk(&desk);
+    desk_close(&desk);
     return 0;
 }
 
@@ -164,11 +135,12 @@ static int fail_once(void *context, struct child_page *page)
 {
     static const char *const names[] = {"cuMemcpyAsync", "cuLaunchHostFunc", "cuCtxGetCurrent"};
     struct desk desk;
-    open_desk(&desk, page, context, CISTERN_LATE_WRITES);
+    desk_open(&desk, page, context, CISTERN_LATE_WRITES);
+    struct cistern_piece piece = whole_block(&desk);
     for (size_t i = 0; i < CHECK_COUNT(names); i++) {
         struct cistern_view view = look(&desk, 10 + i);
         bed_fail(&desk.bed, names[i], 1, DRIVER_OUT_OF_MEMORY);
-        int status = read_one(&desk, &view, &desk.piece);
+        int status = read_one(&desk, &view, &piece);
         child_need(
             page, (status == CISTERN_OK) == (view.data == NULL), "%s: whose view?", names[i]);
         if (status != CISTERN_OK) {
@@ -176,7 +148,7 @@ static int fail_once(void *context, struct child_page *page)
         }
         EXPECT(CISTERN_OK, cistern_device_drain(desk.device, WORKER_WAIT_NS));
     }
-    close_desk(&desk);
+    desk_close(&desk);
     return 0;
 }
 
@@ -195,9 +167,10 @@ static void test_a_call_that_fails_leaves_the_callers_things(void **state)
 static int fail_part_way(void *context, struct child_page *page)
 {
     struct desk desk;
-    open_desk(&desk, page, context, CISTERN_LATE_WRITES);
+    desk_open(&desk, page, context, CISTERN_LATE_WRITES);
+    struct cistern_piece piece = whole_block(&desk);
     struct cistern_view view = look(&desk, 15);
-    struct cistern_piece half[2] = {desk.piece, desk.piece};
+    struct cistern_piece half[2] = {piece, piece};
     half[0].bytes = half[1].bytes = WORKER_BLOCK_BYTES / 2;
     half[1].address += WORKER_BLOCK_BYTES;
     bed_delay(&desk.bed, 50000);
@@ -207,7 +180,7 @@ static int fail_part_way(void *context, struct child_page *page)
         CISTERN_NO_MEMORY, cistern_device_read(desk.device, &view, 1, half, 2, desk.stream.stream));
     EXPECT(STATUS_OK, copy_done(&desk.stream));
     EXPECT(CISTERN_OK, cistern_release(desk.handle, &view, 1));
-    close_desk(&desk);
+    desk_close(&desk);
     return 0;
 }
 
@@ -221,20 +194,21 @@ static void test_a_transfer_that_fails_part_way_is_waited_for(void **state)
 static int lose(void *context, struct child_page *page)
 {
     struct desk desk;
-    open_desk(&desk, page, context, CISTERN_LATE_WRITES);
+    desk_open(&desk, page, context, CISTERN_LATE_WRITES);
+    struct cistern_piece piece = whole_block(&desk);
     struct cistern_view view = look(&desk, 20);
     struct cistern_view next = look(&desk, 21);
     struct cistern_view old = view;
     bed_delay(&desk.bed, 200000);
-    EXPECT(CISTERN_OK, read_one(&desk, &view, &desk.piece));
+    EXPECT(CISTERN_OK, read_one(&desk, &view, &piece));
     EXPECT(CISTERN_BUSY, cistern_device_drain(desk.device, NS_LATE));
     bed_break(&desk.bed, "cuMemcpyAsync", 1);
-    EXPECT(CISTERN_DEVICE_LOST, read_one(&desk, &next, &desk.piece));
+    EXPECT(CISTERN_DEVICE_LOST, read_one(&desk, &next, &piece));
     EXPECT(CISTERN_OK, cistern_release(desk.handle, &next, 1));
     EXPECT(CISTERN_DEVICE_LOST, cistern_device_drain(desk.device, WORKER_WAIT_NS));
     EXPECT(CISTERN_STALE, cistern_release(desk.handle, &old, 1)); /* the device did it */
     struct cistern_slot slot = lend(&desk);
-    EXPECT(CISTERN_DEVICE_LOST, write_one(&desk, &slot, &desk.piece));
+    EXPECT(CISTERN_DEVICE_LOST, write_one(&desk, &slot, &piece));
     EXPECT(CISTERN_OK, cistern_abort(desk.handle, &slot));
     EXPECT(CISTERN_OK, worker_look(page, desk.handle, 20)); /* and the cache serves on */
     cistern_device_close(&desk.device);
@@ -259,11 +233,12 @@ static int in_child(void *context, struct child_page *page)
 static int fork_it(void *context, struct child_page *page)
 {
     struct desk desk;
-    open_desk(&desk, page, context, 0);
+    desk_open(&desk, page, context, 0);
+    struct cistern_piece piece = whole_block(&desk);
     child_need(page, child_run(in_child, &desk) == 0, "in the child");
     struct cistern_view view = look(&desk, 30);
-    EXPECT(CISTERN_OK, read_one(&desk, &view, &desk.piece));
-    close_desk(&desk);
+    EXPECT(CISTERN_OK, read_one(&desk, &view, &piece));
+    desk_close(&desk);
     return 0;
 }
 
@@ -276,17 +251,18 @@ static void test_a_forked_child_leaves_the_device_alone(void **state)
 static int meet_another(void *context, struct child_page *page)
 {
     struct desk desk;
-    open_desk(&desk, page, context, CISTERN_LATE_WRITES);
+    desk_open(&desk, page, context, CISTERN_LATE_WRITES);
+    struct cistern_piece piece = whole_block(&desk);
     struct cistern_view view = look(&desk, 40);
     child_at(page, 1);
     child_await(page, 2);
-    EXPECT(CISTERN_OK, read_one(&desk, &view, &desk.piece)); /* of the sidecar that is gone */
+    EXPECT(CISTERN_OK, read_one(&desk, &view, &piece)); /* of the sidecar that is gone */
     EXPECT(CISTERN_OK, cistern_device_drain(desk.device, WORKER_WAIT_NS));
     worker_find(page, desk.handle, 41);
     view = look(&desk, 42);
-    EXPECT(CISTERN_OK, read_one(&desk, &view, &desk.piece));
+    EXPECT(CISTERN_OK, read_one(&desk, &view, &piece));
     EXPECT(CISTERN_OK, cistern_device_drain(desk.device, WORKER_WAIT_NS));
-    close_desk(&desk);
+    desk_close(&desk);
     return 0;
 }
 
