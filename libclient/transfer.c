@@ -116,6 +116,7 @@ void transfer_look(struct cistern_device *device)
     while (device->pending != NULL) {
         struct transfer_job *job = device->pending;
         unlink_job(job);
+        job->gone = true;
         if (job->views != NULL) {
             (void)settle_job(job);
         }
@@ -174,7 +175,9 @@ static int follow(struct cistern_device *device, struct transfer_job *job, void 
             return STATUS_OK;
         }
         (void)pthread_mutex_lock(&device->lock);
-        unlink_job(job);
+        if (!job->gone) {
+            unlink_job(job);
+        }
         (void)pthread_mutex_unlock(&device->lock);
     } else {
         (void)driver->cuStreamSynchronize(stream); /* some of the copies may be in it */
@@ -195,8 +198,9 @@ static uint64_t sum(const struct copy_piece *pieces, size_t count)
     return bytes;
 }
 
-/* What both begin with. On success the device's context is the thread's. */
-static int begin(struct cistern_device *device, struct driver_context **out_former)
+/* What both begin with: a job of `count` blocks. On success the device's context is entered. */
+static int begin(struct cistern_device *device, size_t count, bool write,
+    struct transfer_job **out_job, struct driver_context **out_former)
 {
     struct core_seat *seat;
     if (core_is_forked(device->handle)) {
@@ -206,14 +210,19 @@ static int begin(struct cistern_device *device, struct driver_context **out_form
     if (is_lost(device)) {
         return lost();
     }
+    struct transfer_job *job = make_job(device, count, write);
+    if (job == NULL) {
+        return why_failed(STATUS_NO_MEMORY, "no memory for a transfer of %zu blocks", count);
+    }
     int entered = thread_enter(device->handle, &seat);
-    int status = gpu_enter(&device->gpu, out_former);
-    if (status != STATUS_OK) {
+    if (gpu_enter(&device->gpu, out_former) != STATUS_OK) {
+        free(job);
         return lost();
     }
     if (entered == STATUS_OK) { /* else views of a sidecar that is gone are read as they are */
         transfer_lock_pool(device, seat->attach);
     }
+    *out_job = job;
     return STATUS_OK;
 }
 
@@ -232,14 +241,10 @@ int cistern_device_read(cistern_device_t *device, struct cistern_view *views, si
         }
     }
     struct driver_context *former;
-    int status = begin(device, &former);
+    struct transfer_job *job;
+    int status = begin(device, count, false, &job, &former);
     if (status != STATUS_OK) {
         return status;
-    }
-    struct transfer_job *job = make_job(device, count, false);
-    if (job == NULL) {
-        gpu_leave(&device->gpu, former);
-        return why_failed(STATUS_NO_MEMORY, "no memory for a transfer of %zu blocks", count);
     }
     memcpy(job->views, views, count * sizeof *views);
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
@@ -277,14 +282,10 @@ int cistern_device_write(cistern_device_t *device, struct cistern_slot *slots,
         }
     }
     struct driver_context *former;
-    int status = begin(device, &former);
+    struct transfer_job *job;
+    int status = begin(device, count, true, &job, &former);
     if (status != STATUS_OK) {
         return status;
-    }
-    struct transfer_job *job = make_job(device, count, true);
-    if (job == NULL) {
-        gpu_leave(&device->gpu, former);
-        return why_failed(STATUS_NO_MEMORY, "no memory for a transfer of %zu blocks", count);
     }
     memcpy(job->slots, slots, count * sizeof *slots);
     memcpy(job->keys, keys, count * sizeof *keys);

@@ -38,6 +38,7 @@ struct transfer_job {
     uint64_t *bytes; /* of the slots */
     struct cistern_key parent;
     bool has_parent;
+    bool gone; /* given up by transfer_look(), and in no list any more */
 };
 
 struct cistern_device {
