@@ -14,7 +14,7 @@
 #include <string.h>
 
 #define SKIPPED 77 /* as a test that cannot run */
-#define RUNS_MOST 64u
+#define RUNS_MOST STATS_FEW
 #define SIZES 4u
 
 static const struct {
@@ -39,13 +39,6 @@ static const struct row {
 
 #define ROWS (sizeof rows / sizeof rows[0])
 
-static double median(double *samples, uint64_t count)
-{
-    struct stats stats;
-    stats_borrow(&stats, samples, count);
-    return stats_median(&stats);
-}
-
 /* One row of one size, rounds in turn with the driver's own copy. */
 static bool measure_row(struct gpu_run *run, const struct row *row, uint32_t size, uint64_t runs,
     struct table *table, cJSON *object)
@@ -65,12 +58,12 @@ static bool measure_row(struct gpu_run *run, const struct row *row, uint32_t siz
         ratio[i] = ours[i] / plain[i];
     }
     (void)snprintf(text, sizeof text, "%s, %s", row->name, sizes[size].name);
-    table_measure(
-        table, text, "0.95 x", "GB/s", median(ours, runs) / 1e9, median(plain, runs) / 1e9);
+    table_measure(table, text, "0.95 x", "GB/s", stats_median_of(ours, runs) / 1e9,
+        stats_median_of(plain, runs) / 1e9);
     (void)snprintf(text, sizeof text, "%s_gbps", row->key);
-    report_number(object, text, median(ours, runs) / 1e9);
+    report_number(object, text, stats_median_of(ours, runs) / 1e9);
     (void)snprintf(text, sizeof text, "%s_ratio", row->key);
-    report_number(object, text, median(ratio, runs));
+    report_number(object, text, stats_median_of(ratio, runs));
     return true;
 }
 
@@ -106,11 +99,11 @@ static bool measure_rest(
         table_measure(table, "a mark is seen, p99", "", "us", stats_percentile(&marks, 99),
             stats_percentile(&waits, 99));
         table_measure(table, "another process opens the pool", "50 ms", "ms",
-            median(open_ms, options->runs), 0);
+            stats_median_of(open_ms, options->runs), 0);
         report_number(report->root, "mark_us_p50", stats_percentile(&marks, 50));
         report_number(report->root, "mark_us_p99", stats_percentile(&marks, 99));
         report_number(report->root, "wait_us_p50", stats_percentile(&waits, 50));
-        report_number(report->root, "open_ms", median(open_ms, options->runs));
+        report_number(report->root, "open_ms", stats_median_of(open_ms, options->runs));
     } else {
         fprintf(stderr, "cistern-bench: %s\n", run->why);
     }

@@ -26,7 +26,7 @@
 #include <unistd.h>
 
 #define FILE_BYTES (UINT64_C(2) << 30)
-#define RUNS_MOST 64u
+#define RUNS_MOST STATS_FEW
 #define SIZES 3u
 #define SKIPPED 77 /* as a test that cannot run */
 
@@ -48,13 +48,6 @@ struct figures {
     double p99_us[WHO][RUNS_MOST];
 };
 
-static double median(double *samples, uint64_t count)
-{
-    struct stats stats;
-    stats_borrow(&stats, samples, count);
-    return stats_median(&stats);
-}
-
 /* Of the ratios round by round: neighbours in time share what the machine did. */
 static double median_ratio(double samples[WHO][RUNS_MOST], enum who floor, uint64_t runs)
 {
@@ -62,7 +55,7 @@ static double median_ratio(double samples[WHO][RUNS_MOST], enum who floor, uint6
     for (uint64_t i = 0; i < runs; i++) {
         ratio[i] = samples[floor][i] > 0 ? samples[OURS][i] / samples[floor][i] : 0;
     }
-    return median(ratio, runs);
+    return stats_median_of(ratio, runs);
 }
 
 static bool run_one(struct nvme_run *run, const struct fio_job *job, enum side side, enum who who,
@@ -151,7 +144,7 @@ static void add_number(cJSON *object, const char *before, const char *side, cons
 {
     char key[48];
     (void)snprintf(key, sizeof key, "%s%s_%s", before, side, what);
-    report_number(object, key, median(samples, runs));
+    report_number(object, key, stats_median_of(samples, runs));
 }
 
 static void add_numbers(cJSON *object, const char *side, struct figures *figures, uint64_t runs)
@@ -176,7 +169,7 @@ static void add_row(struct table *table, const char *what, const char *goal, con
     table_cell(table, 0, "%s", what);
     table_cell(table, 1, "%s", goal);
     for (uint32_t who = 0; who < WHO; who++) {
-        double value = median(samples[who], runs);
+        double value = stats_median_of(samples[who], runs);
         int digits = value < 10 ? 2 : 0;
         if (who == OURS) {
             table_cell(table, 2, "%.*f %s", digits, value, unit);

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 bool stats_open(struct stats *out_stats, size_t room)
 {
@@ -51,6 +52,16 @@ double stats_percentile(struct stats *stats, double percent)
 double stats_median(struct stats *stats)
 {
     return stats_percentile(stats, 50);
+}
+
+double stats_median_of(const double *samples, size_t count)
+{
+    double few[STATS_FEW];
+    struct stats stats;
+    assert(count <= STATS_FEW);
+    memcpy(few, samples, count * sizeof *few);
+    stats_borrow(&stats, few, count);
+    return stats_median(&stats);
 }
 
 double stats_mean(const struct stats *stats)

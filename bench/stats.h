@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define STATS_FEW 64u
+
 struct stats {
     double *samples; /* owned, unless given by stats_borrow() */
     size_t count;
@@ -41,6 +43,10 @@ static inline void stats_add(struct stats *stats, double sample)
 double stats_percentile(struct stats *stats, double percent);
 
 double stats_median(struct stats *stats);
+/* The median of at most STATS_FEW samples of the caller, which stay in their order: others of the
+ * same rounds are divided by them. */
+double stats_median_of(const double *samples, size_t count);
+
 double stats_mean(const struct stats *stats);
 double stats_min(struct stats *stats);
 double stats_max(struct stats *stats);

@@ -56,10 +56,21 @@ static void an_empty_set_answers_zero(void **state)
     assert_int_equal((int)stats_mean(&stats), 0);
 }
 
+/* Two columns of the same rounds are still of the same rounds afterwards. */
+static void a_median_of_a_few_leaves_them_in_order(void **state)
+{
+    (void)state;
+    double samples[] = {5, 1, 4, 2, 3};
+    const double before[] = {5, 1, 4, 2, 3};
+    assert_int_equal((int)stats_median_of(samples, 5), 3);
+    assert_memory_equal(samples, before, sizeof before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(percentiles_are_by_nearest_rank),
+        cmocka_unit_test(a_median_of_a_few_leaves_them_in_order),
         cmocka_unit_test(a_later_sample_is_sorted_in),
         cmocka_unit_test(a_full_set_counts_what_it_drops),
         cmocka_unit_test(an_empty_set_answers_zero),
