@@ -1,7 +1,8 @@
 /* cold_scene: see cold_scene.h. */
 #include "tests/e2e/cold_scene.h"
 
-#include <dirent.h>
+#include "tests/folder.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -34,27 +35,12 @@ bool cold_open(struct cold_scene *out_scene, const char *io, const char *more)
     return true;
 }
 
-static void remove_folder(const char *path)
-{
-    DIR *folder = opendir(path);
-    struct dirent *entry;
-    while (folder != NULL && (entry = readdir(folder)) != NULL) {
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-            (void)unlinkat(dirfd(folder), entry->d_name, 0);
-        }
-    }
-    if (folder != NULL) {
-        (void)closedir(folder);
-    }
-    (void)rmdir(path);
-}
-
 void cold_close(struct cold_scene *scene)
 {
     if (scene->daemon.folder[0] != '\0') {
         daemon_close(&scene->daemon);
     }
-    remove_folder(scene->folder);
+    (void)folder_remove(scene->folder);
 }
 
 int cold_file(const struct cold_scene *scene)

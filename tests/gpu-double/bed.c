@@ -2,11 +2,11 @@
 #include "tests/gpu-double/bed.h"
 
 #include "tests/check.h"
+#include "tests/folder.h"
 
 #include "cuda/copy.h"
 #include "shm/status.h"
 
-#include <dirent.h>
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,17 +73,7 @@ int bed_begin(void **state)
 int bed_end(void **state)
 {
     (void)state;
-    DIR *folder = opendir(state_folder);
-    struct dirent *entry;
-    while (folder != NULL && (entry = readdir(folder)) != NULL) {
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-            (void)unlinkat(dirfd(folder), entry->d_name, 0);
-        }
-    }
-    if (folder != NULL) {
-        (void)closedir(folder);
-    }
-    return rmdir(state_folder);
+    return folder_remove(state_folder);
 }
 
 /* A control function of the double, by name. */

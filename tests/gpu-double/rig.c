@@ -1,7 +1,8 @@
 /* rig: see rig.h. */
 #include "tests/gpu-double/rig.h"
 
-#include <dirent.h>
+#include "tests/folder.h"
+
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,15 +21,7 @@ int rig_begin(void **state)
 int rig_end(void **state)
 {
     (void)state;
-    DIR *entries = opendir(folder);
-    for (struct dirent *entry = entries != NULL ? readdir(entries) : NULL; entry != NULL;
-         entry = readdir(entries)) {
-        (void)unlinkat(dirfd(entries), entry->d_name, 0);
-    }
-    if (entries != NULL) {
-        (void)closedir(entries);
-    }
-    return rmdir(folder);
+    return folder_remove(folder);
 }
 
 static void control(const struct rig *rig, const char *name, void *out_entry)

@@ -1,12 +1,12 @@
 /* fetch and spill on a real tier (files) that fails, delays, tears, corrupts and loses by seed:
  * never a wrong byte, every batch is answered once, no slot is lost. */
+#include "tests/folder.h"
 #include "tests/unit/sidecar/block/cold_world.h"
 
 #include "sidecar/moment.h"
 #include "sidecar/tier/tier_fault.h"
 #include "sidecar/tier/tier_file.h"
 
-#include <dirent.h>
 #include <unistd.h>
 
 #define STEPS 4000
@@ -44,18 +44,6 @@ static void open_faulty(uint64_t seed)
     world.now_ns += moment_ns() + 3600000 * COLD_MS;
     tiers_add(&world.tiers, faulty);
     world.blocks->spills.always = true;
-}
-
-static void remove_folder(void)
-{
-    DIR *listing = opendir(folder);
-    assert_non_null(listing);
-    struct dirent *entry;
-    while ((entry = readdir(listing)) != NULL) {
-        (void)unlinkat(dirfd(listing), entry->d_name, 0);
-    }
-    (void)closedir(listing);
-    assert_int_equal(rmdir(folder), 0);
 }
 
 static uint32_t draw(uint64_t *seed, uint32_t below)
@@ -140,7 +128,7 @@ static void random_steps_on_a_faulty_tier(void **state)
     assert_true(cold_count(&world, COUNTER_spills_failed) > 0);
     cold_settled(&world);
     cold_close(&world);
-    remove_folder();
+    assert_int_equal(folder_remove(folder), 0);
 }
 
 int main(void)
