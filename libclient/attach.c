@@ -19,6 +19,9 @@ static const char *welcome_fault(
     bool isolated = (welcome->flags & WELCOME_ISOLATED) != 0;
     uint32_t fds = isolated ? HELLO_FD_MAX : HELLO_FD_STAGING;
     struct lane_shape shape = {.seats = welcome->seats, .pins = welcome->pins};
+    if (welcome->device_slabs != 0) {
+        return "device"; /* none was asked for */
+    }
     if (welcome->fds != fds || fd_count != fds) {
         return "descriptors";
     }
@@ -151,6 +154,9 @@ static int fill(struct attach *attach, struct greet_gift *gift, const struct map
     status = layout_index_view(index->base, index->bytes, &attach->index);
     if (status != STATUS_OK) {
         return why_failed(status, "the sidecar's index has another layout than the library");
+    }
+    if (welcome->host_slots == 0 || welcome->host_slots > attach->index.slots) {
+        return why_failed(STATUS_MALFORMED, "the sidecar's welcome has a wrong number of slots");
     }
     const struct segment *pool =
         attach->mapping != NULL ? &attach->mapping->segment : &known->segment;

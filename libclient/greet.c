@@ -108,7 +108,7 @@ int greet_step(struct greet *greet, const char *path, const struct hello *hello,
     }
     struct greet_gift gift = {.socket = -1};
     int status = hello_receive(
-        greet->socket, &gift.welcome, sizeof gift.welcome, gift.fds, HELLO_FD_MAX, &gift.fd_count);
+        greet->socket, &gift.welcome, sizeof gift.welcome, gift.fds, HELLO_FDS, &gift.fd_count);
     if (status == STATUS_BUSY) {
         return STATUS_BUSY;
     }

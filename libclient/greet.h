@@ -21,7 +21,7 @@ struct greet {
 struct greet_gift {
     struct welcome welcome;
     int socket;
-    int fds[HELLO_FD_MAX];
+    int fds[HELLO_FDS];
     uint32_t fd_count;
 };
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* Room for a few descriptors more than are ever sent, so that surplus ones are seen and closed. */
-#define FD_ROOM 16u
+#define FD_ROOM (HELLO_FDS + 2)
 
 union control {
     char bytes[CMSG_SPACE(FD_ROOM * sizeof(int))];

@@ -16,6 +16,9 @@
 #define HELLO_MAGIC UINT32_C(0x4f4c4c48) /* "HLLO" */
 #define HELLO_WHY 512u
 #define HELLO_INFO 1024u
+#define HELLO_UUID 16u
+#define HELLO_SLABS 128u /* of a device pool */
+#define HELLO_IPC 64u /* bytes of a cuIpc handle */
 
 enum hello_kind {
     HELLO_ATTACH = 1, /* a worker: give me a lane */
@@ -25,6 +28,7 @@ enum hello_kind {
 };
 
 #define HELLO_ISOLATED 1u /* attach: I want private staging even if I am trusted */
+#define HELLO_DEVICE 4u /* attach: I use `device`; map me its part of the pool, if there is one */
 #define HELLO_LATE_WRITES 2u /* attach: a GPU or a disk may write my slots after my death */
 
 struct hello {
@@ -39,10 +43,12 @@ struct hello {
      * by its welcome: the process reads nothing through it and writes nothing of it any more. */
     uint32_t former; /* 0: none */
     uint64_t former_epoch;
+    uint8_t device[HELLO_UUID]; /* of the GPU; with HELLO_DEVICE */
     struct space space;
 };
 
-/* The descriptors that follow a welcome, in this order. An observer gets the first alone. */
+/* The descriptors that follow a welcome, in this order. An observer gets the first alone. Behind
+ * the last of them come those of the device's slabs, if they travel as descriptors. */
 enum hello_fd {
     HELLO_FD_INDEX, /* read-only */
     HELLO_FD_BELL, /* eventfd: the client rings, the server listens */
@@ -51,6 +57,13 @@ enum hello_fd {
     HELLO_FD_POOL, /* read-write if trusted, else read-only */
     HELLO_FD_STAGING, /* read-write; isolated clients only */
     HELLO_FD_MAX
+};
+
+#define HELLO_FDS (HELLO_FD_MAX + HELLO_SLABS)
+
+enum hello_slabs {
+    HELLO_SLABS_FD, /* descriptors that the CUDA driver exports */
+    HELLO_SLABS_IPC /* cuIpc handles */
 };
 
 #define WELCOME_ISOLATED 1u /* the pool is read-only, grants lie in the staging segment */
@@ -72,13 +85,28 @@ struct welcome {
     uint64_t pool_bytes;
     uint64_t staging_bytes;
     uint64_t epoch;
+    /* Which memory a slot number means: [0, host_slots) is the pool, [device_first, device_first +
+     * device_slots) is that of the session's device. */
+    uint32_t host_slots;
+    uint32_t device_first;
+    uint32_t device_slots;
+    uint32_t device_slabs; /* 0: there is none for this session */
+    uint32_t device_kind; /* enum hello_slabs */
+    uint32_t device_grants; /* slots of it that may be lent at one time */
+    int32_t device_status; /* why there is none, though it was asked for; `why` says more */
+    uint32_t zero;
+    uint64_t device_bytes;
+    uint64_t device_slab_bytes; /* of each */
+    uint64_t device_pool; /* a number that no other memory of a device ever has */
     char why[HELLO_WHY];
     char info[HELLO_INFO]; /* observers: lines "name value", for people */
+    uint8_t device_ipc[HELLO_SLABS][HELLO_IPC]; /* with HELLO_SLABS_IPC */
 };
 
-static_assert(sizeof(struct hello) == 40 + sizeof(struct space), "no padding on the wire");
+static_assert(sizeof(struct hello) == 56 + sizeof(struct space), "no padding on the wire");
 static_assert(offsetof(struct welcome, index_bytes) == 40, "no padding on the wire");
-static_assert(sizeof(struct welcome) == 88 + HELLO_WHY + HELLO_INFO, "no padding on the wire");
+static_assert(sizeof(struct welcome) == 144 + HELLO_WHY + HELLO_INFO + HELLO_SLABS * HELLO_IPC,
+    "no padding on the wire");
 
 /* Send one message with `fd_count` descriptors; the descriptors stay the caller's.
  * Returns 0, STATUS_BUSY if the socket would block, or STATUS_NO_SERVER if the peer is gone. */

@@ -77,6 +77,26 @@ static inline uint32_t hint_next(const struct index_view *index, const struct hi
     return HINT_NONE;
 }
 
+/* The first hot candidate of slots [first, end), which is one memory of the pool: a number says in
+ * which tier a slot lies, so no line is read for it. Else as hint_next(). */
+static inline uint32_t hint_next_within(const struct index_view *index,
+    const struct hint_place *place, uint32_t first, uint32_t end, uint32_t *position)
+{
+    uint64_t wanted = (uint64_t)place->tag << 8 | HINT_HOT;
+    for (uint32_t at = *position; at < 16; at++) {
+        const struct hint_bucket *bucket = &index->hints[place->bucket[at / 8]];
+        uint64_t word = shared64_load_relaxed(&bucket->word[at % 8]);
+        uint32_t slot = hint_slot(word);
+        if (word >> 32 != wanted || slot < first || slot >= end) {
+            continue; /* an empty word's slot is above any */
+        }
+        *position = at + 1;
+        return slot;
+    }
+    *position = 16;
+    return HINT_NONE;
+}
+
 /* The calls below are the server's. */
 
 /* Add a hint to the emptier bucket. Returns false if both are full. */

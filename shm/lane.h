@@ -54,6 +54,9 @@ enum request_type {
 #define REQUEST_PARENT 2u /* flag of COMMIT, FETCH: `parent` is set */
 #define REQUEST_EVENT 4u /* flag of WAIT, FETCH: answer in the event ring, not in the reply ring */
 #define REQUEST_AHEAD 8u /* flag of FETCH: nobody waits yet: no reply, no hold, after all others */
+/* Flag of GRANT: slots of the session's device. Of FETCH with AHEAD: bring it up to the device, if
+ * it is in host memory. */
+#define REQUEST_DEVICE 16u
 #define REQUEST_FETCH_MAX 65536u /* blocks of a batch */
 #define REQUEST_PARTS_MAX 128u /* blocks of a batch of parts; those are not for EVENT */
 
@@ -91,6 +94,7 @@ enum reply_type {
 };
 
 #define REPLY_LAST 1u /* flag: nothing more follows for this request */
+#define REPLY_DEVICE 2u /* flag of GRANT: answers one with REQUEST_DEVICE */
 
 /* A reply in private memory; in the reply ring, or the event ring, it is 8 words. */
 struct reply {
@@ -102,7 +106,8 @@ struct reply {
     uint32_t flags;
     uint64_t bytes; /* GRANT: room in the slot */
     uint64_t generation;
-    uint64_t offset; /* GRANT: bytes from the start of the pool; isolated: of the staging segment */
+    /* GRANT: bytes from the start of the pool, or of the device's; isolated: of its staging. */
+    uint64_t offset;
     uint64_t number; /* PART: which block of the batch, from 0 */
     uint64_t zero;
 };

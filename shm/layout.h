@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LAYOUT_ABI 2u
+#define LAYOUT_ABI 3u
 #define LAYOUT_MAGIC UINT64_C(0x314e524554534943) /* "CISTERN1", little-endian */
 #define LAYOUT_PAGE_BYTES 4096u
 #define LAYOUT_LINE_BYTES 64u

@@ -27,7 +27,23 @@ enum slot_state {
     SLOT_EVICTING = 4 /* chosen as a victim; may become VALID again, same generation */
 };
 
-enum slot_tier { SLOT_TIER_HOST = 0, SLOT_TIER_DEVICE = 1 };
+/* In which memory a block lies. Each device of a host is a tier of its own: the byte in a line is
+ * SLOT_TIER_DEVICE for the first, and counts up from there. */
+#define SLOT_DEVICES 16u
+#define SLOT_TIERS (1u + SLOT_DEVICES)
+
+enum slot_tier { SLOT_TIER_HOST = 0, SLOT_TIER_DEVICE = 1, SLOT_TIER_LAST = SLOT_DEVICES };
+
+static inline enum slot_tier slot_tier_of_device(uint32_t device)
+{
+    return (enum slot_tier)(SLOT_TIER_DEVICE + device);
+}
+
+/* Which device; not of SLOT_TIER_HOST. */
+static inline uint32_t slot_device_of(enum slot_tier tier)
+{
+    return (uint32_t)tier - SLOT_TIER_DEVICE;
+}
 
 #define SLOT_CHECKSUM 1u /* flag: `checksum` is the XXH3-64 of the bytes */
 #define SLOT_OFFSET_MAX ((UINT64_C(1) << 48) - 1)
@@ -35,11 +51,11 @@ enum slot_tier { SLOT_TIER_HOST = 0, SLOT_TIER_DEVICE = 1 };
 /* A descriptor's content in private memory. */
 struct slot_content {
     struct key key;
-    uint64_t offset; /* bytes from the start of the pool */
+    uint64_t offset; /* bytes from the start of its tier's memory */
     uint64_t checksum; /* see SLOT_CHECKSUM */
     uint32_t bytes;
     uint16_t space; /* number of the namespace */
-    uint8_t tier;
+    uint8_t tier; /* enum slot_tier */
     uint8_t flags;
     uint8_t size_class;
 };

@@ -237,6 +237,7 @@ static int send_welcome(struct draft *draft)
 {
     struct session *session = draft->session;
     const struct welcome_gifts *gifts = draft->gifts;
+    const struct pool *pool = &session->table->blocks->pool;
     int lane_server = segment_open_readonly(&session->lane_server);
     int fds[HELLO_FD_MAX] = {
         [HELLO_FD_INDEX] = gifts->index_readonly,
@@ -263,6 +264,7 @@ static int send_welcome(struct draft *draft)
         .pool_bytes = gifts->pool_bytes,
         .staging_bytes = session->isolated ? session->staging.segment.bytes : 0,
         .epoch = gifts->epoch,
+        .host_slots = pool->host_extents * pool->per,
     };
     int status = lane_server < 0
                      ? STATUS_IO

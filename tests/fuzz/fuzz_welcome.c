@@ -126,6 +126,7 @@ static struct welcome right_welcome(bool isolated)
         .pool_bytes = POOL_BYTES,
         .staging_bytes = isolated ? POOL_BYTES : 0,
         .epoch = 3,
+        .host_slots = SLOTS,
     };
     return welcome;
 }

@@ -72,6 +72,7 @@ static int make_session(struct double_server *server, struct double_session *ses
         .pool_bytes = server->pool.bytes,
         .staging_bytes = session->isolated ? server->pool.bytes : 0,
         .epoch = server->epoch,
+        .host_slots = DOUBLE_SLOTS,
     };
     return status;
 }
