@@ -8,8 +8,9 @@
     with client.write(keys[i], parent=keys[i - 1]) as room:  # what nobody had yet
         room.cast("float16", shape).numpy()[...] = kv        # visible to all at the end
 
-Importing this needs neither NumPy nor torch. The sidecar may stop at any time: calls then raise `NoServer` (compute without the
-cache), arrays stay readable, and the client attaches again by itself.
+Importing this needs neither NumPy nor torch. The sidecar may stop at any time: calls then raise
+`NoServer` (compute without the cache), arrays stay readable, and the client attaches again by
+itself.
 """
 
 from cistern._cistern import Blocks, Keys, Slot, Tensor
