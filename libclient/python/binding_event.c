@@ -62,13 +62,17 @@ PyObject *binding_fetch_async(PyObject *handle, PyObject *arguments)
 PyObject *binding_fileno(PyObject *handle, PyObject *nothing)
 {
     (void)nothing;
+    struct cistern_event event;
+    size_t count;
     struct anchor *anchor = binding_enter(handle);
     if (anchor == NULL) {
         return NULL;
     }
-    PyObject *number = PyLong_FromLong(cistern_fd(anchor->handle));
-    anchor_drop(anchor);
-    return number;
+    int number = cistern_fd(anchor->handle);
+    if (number < 0) { /* in a forked child, which this call is told with all that goes with it */
+        number = cistern_drain(anchor->handle, &event, 1, &count);
+    }
+    return binding_answer(handle, anchor, number);
 }
 
 PyObject *binding_drain(PyObject *handle, PyObject *nothing)

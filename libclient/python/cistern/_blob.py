@@ -79,13 +79,13 @@ def _padded(size: int) -> int:
 def _planes(data: bytes, item: int) -> bytes:
     import numpy
 
-    return numpy.frombuffer(data, "uint8").reshape(-1, item).T.tobytes()
+    return bytes(numpy.frombuffer(data, "uint8").reshape(-1, item).T.tobytes())
 
 
 def _merge(data: bytes, item: int) -> bytes:
     import numpy
 
-    return numpy.frombuffer(data, "uint8").reshape(item, -1).T.tobytes()
+    return bytes(numpy.frombuffer(data, "uint8").reshape(item, -1).T.tobytes())
 
 
 def _pieces(record: tuple[Any, ...]) -> list[tuple[int, int]]:

@@ -6,6 +6,7 @@ For code that goes on without a cache. A forked child gets clients of its own.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 import warnings
@@ -15,8 +16,17 @@ from cistern import _errors
 from cistern._client import Client, Namespace
 
 RETRY_S = (0.5, 30.0)  # from the first to the last time between two attempts
+PACKAGE = os.path.dirname(__file__)
 # What no later attempt changes is the caller's to hear, at the first attempt.
 CALLERS = (_errors.NamespaceDiffers, _errors.Invalid)
+
+
+def _caller_level() -> int:
+    """How far up the first caller outside of this package is: the warning names its line."""
+    level, frame = 0, sys._getframe(1)
+    while frame.f_back is not None and os.path.dirname(frame.f_code.co_filename) == PACKAGE:
+        level, frame = level + 1, frame.f_back
+    return level + 1
 
 
 class CacheUnavailable(RuntimeWarning):
@@ -32,7 +42,6 @@ class Lifeline:
         self._pins = pins
         self._lock = threading.Lock()  # guards all that follows
         self._clients: list[Client] | None = None
-        self._process = os.getpid()
         self._next_try = 0.0
         self._wait = RETRY_S[0]
         self._warned = False
@@ -41,16 +50,14 @@ class Lifeline:
 
     def clients(self) -> list[Client] | None:
         """One for each namespace; None while there is no sidecar."""
-        if self._process != os.getpid():
-            self._start_over()
         if self._clients is None and not self._closed and time.monotonic() >= self._next_try:
             self._open(first=False)
         return self._clients
 
-    def _start_over(self) -> None:
-        # The parent's lock may be held by a thread that is not here; its clients are its own.
+    def forked(self) -> None:
+        """In a child: the parent's clients are its own, and a thread that is not here may hold
+        its lock."""
         self._lock = threading.Lock()
-        self._process = os.getpid()
         self._clients, self._next_try, self._wait = None, 0.0, RETRY_S[0]
 
     def _open(self, first: bool) -> None:
@@ -87,7 +94,7 @@ class Lifeline:
     def _warn(self, error: _errors.Error) -> None:
         if not self._warned:
             self._warned = True
-            warnings.warn(f"no KV cache for now: {error}", CacheUnavailable, stacklevel=5)
+            warnings.warn(f"no KV cache for now: {error}", CacheUnavailable, _caller_level())
 
     def close(self) -> None:
         with self._lock:

@@ -11,8 +11,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 import time
+import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
@@ -56,6 +58,7 @@ class Entry:
         return self.layers[0].precision
 
     def is_expired(self) -> bool:
+        """Has its time passed since it was read? The cache hands out none that had."""
         return self.expires is not None and time.time() >= self.expires
 
 
@@ -99,6 +102,7 @@ class KVCache:
         self._ledger = Ledger(max_bytes)
         self._counts = dict.fromkeys(
             ("hits", "misses", "expired", "corrupt", "stores", "refused"), 0)
+        _caches.add(self)
 
     # What users call
 
@@ -142,6 +146,7 @@ class KVCache:
                     "let_go": self._ledger.evictions}
 
     def close(self) -> None:
+        """Leave the sidecar; everything is a miss from here on. May be called again."""
         self._lifeline.close()
 
     def __enter__(self) -> KVCache:
@@ -150,6 +155,10 @@ class KVCache:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         self.close()
+
+    def _forked(self) -> None:
+        self._lock = threading.Lock()
+        self._lifeline.forked()
 
     # Names
 
@@ -337,3 +346,14 @@ def _space(kind: str, model: str, tenant: str, block_tokens: int, block_bytes: i
 
 def _are_layers(head: _blob.Head, layer: int) -> bool:
     return layer == BATCH or (len(head.records) == 1 and head.records[0][0] == layer)
+
+
+_caches: weakref.WeakSet[KVCache] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for cache in list(_caches):
+        cache._forked()
+
+
+os.register_at_fork(after_in_child=_after_fork)
