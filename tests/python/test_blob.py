@@ -145,6 +145,18 @@ class Blobs(unittest.TestCase):
                 with self.assertRaises(cistern.BadBlob, msg=(name, value)):
                     cistern.deserialize(self.sealed(blob, (at, kind), value))
 
+    def test_lies_that_agree_with_each_other_are_refused_by_their_size(self):
+        blob = bytearray(cistern.serialize([(0, self.k * 0, self.v * 0)], "float16", True))
+        self.assertTrue(_blob.read_head(blob).flags & _blob.COMPRESSED)
+        numbers = _blob.RECORD.unpack_from(blob, _blob.HEADER.size)
+        v_bytes = sum(_blob._padded(size) for size, _ in _blob._pieces(numbers)[2:])
+        for ndim, shape, claimed in ((1, 1 << 40, 1 << 41), (0, 1, _blob.ALIGN)):
+            self.sealed(blob, (104, "B"), ndim)
+            self.sealed(blob, (116, "Q"), shape)
+            self.sealed(blob, (40, "Q"), claimed + v_bytes)
+            with self.assertRaisesRegex(cistern.BadBlob, "large|dimensions"):
+                _blob.read_head(blob)
+
     def test_a_small_blob_does_not_inflate_into_a_large_one(self):
         blob = bytearray(cistern.serialize([(0, self.k * 0, self.v * 0)], "float32", True))
         head = _blob.read_head(blob)

@@ -283,8 +283,6 @@ class KVCache:
         """The payload: what is behind the header, and the parts behind the first."""
         length = head.bytes + head.stored
         count = -(-length // self.block_bytes)
-        if len(start) != min(length, self.block_bytes):
-            raise _blob.BadBlob("the first part is of another length")
         data = start[head.bytes:]
         for index in range(1, count):
             part = self._copy(client, self._part(client, name, head.check, index))
