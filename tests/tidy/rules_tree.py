@@ -14,7 +14,7 @@ BELOW = {
 }
 # Inside the sidecar: each row may include itself and the rows before.
 SIDECAR = (
-    ("config", "keep", "log", "loop", "host", "uring", "moment"),
+    ("channel", "config", "keep", "log", "loop", "host", "uring", "moment"),
     ("tier",),
     ("block", "peer"),
     ("session", "http", "metrics"),
