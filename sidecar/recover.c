@@ -205,7 +205,8 @@ static int take_all(struct session_table *table, uint64_t start_ns, bool *known)
     }
     uint64_t lanes_ns = moment_ns();
     if (status == STATUS_OK) {
-        status = adopt_blocks(blocks, known, &sweep, &found);
+        const struct adopt_terms terms = {.known = known};
+        status = adopt_blocks(blocks, &terms, &sweep, &found);
     }
     if (status != STATUS_OK) {
         return status;

@@ -66,7 +66,7 @@ static int open_pool(struct server *server, char *why, size_t why_bytes)
 
 static uint32_t slots_of(const struct config *config)
 {
-    return blocks_slots(config->pool_bytes, 0, config->extent_bytes, config->slot_min_bytes);
+    return blocks_slots(config->pool_bytes, 0, 0, config->extent_bytes, config->slot_min_bytes);
 }
 
 /* What memory of this configuration looks like. */

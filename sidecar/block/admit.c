@@ -51,6 +51,16 @@ uint32_t admit_find_tier(
     return slot;
 }
 
+void admit_cost(struct blocks *blocks, const struct key *key, uint16_t space, enum policy_cost cost)
+{
+    struct hint_place place = hint_place_of(key, blocks->index.hint_mask);
+    uint32_t position = 0;
+    uint32_t slot;
+    while ((slot = next_copy(blocks, &place, key, space, &position)) != HINT_NONE) {
+        policy_cost(&blocks->policies[pool_class_of(&blocks->pool, slot)], slot, cost);
+    }
+}
+
 /* Is there a free word for this key's hint? Only then is its slot published: without a hint nobody
  * would find it, and taking a published slot back needs a sweep. */
 static bool has_room(const struct index_view *index, const struct key *key)
@@ -82,7 +92,7 @@ static void follow(struct blocks *blocks, uint32_t slot, uint32_t parent)
 }
 
 /* What the policy is told of a block's parent: links are within a tier, because a policy orders the
- * slots of one class. A parent that is hot in the other tier alone is none, but it is not missing:
+ * slots of one class. A parent that is hot in other tiers alone is none, but it is not missing:
  * whoever reads the prefix gets it from there. Keys are the clients' word: a block may name itself,
  * or one of another size. */
 static uint32_t parent_of(const struct blocks *blocks, uint32_t slot,
@@ -136,7 +146,7 @@ static void note_below(
     struct blocks *blocks, uint32_t slot, const struct slot_content *content, uint32_t class)
 {
     const struct tiers *tiers = blocks->cold.tiers;
-    if (content->tier == SLOT_TIER_DEVICE && tiers != NULL && tiers_has(tiers, &content->key)) {
+    if (content->tier != SLOT_TIER_HOST && tiers != NULL && tiers_has(tiers, &content->key)) {
         policy_cost(&blocks->policies[class], slot, POLICY_FETCH);
     }
 }

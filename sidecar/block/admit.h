@@ -24,6 +24,10 @@ uint32_t admit_find(const struct blocks *blocks, const struct key *key, uint16_t
 uint32_t admit_find_tier(
     const struct blocks *blocks, const struct key *key, uint16_t space, enum slot_tier tier);
 
+/* The block came to a lower tier, or is there no more: dropping any of its copies costs that. */
+void admit_cost(
+    struct blocks *blocks, const struct key *key, uint16_t space, enum policy_cost cost);
+
 /* Publish a lent slot. The caller set key, space, bytes, checksum and flags of `content`, and
  * checked that the slot is its client's; offset, tier and class are the slot's, and filled in here.
  * `parent` is the block before it in its chain, or NULL: while it is hot in the same tier, and this

@@ -29,18 +29,12 @@ void cold_space(struct blocks *blocks, uint32_t number, const struct space *spac
 }
 
 /* A block came to, or left, a tier by itself: if it is hot, dropping it costs something else now,
- * be it from host or from device memory. */
+ * be it from host memory or from a device's. */
 static void note_cost(struct blocks *blocks, const struct tier_id *id, enum policy_cost cost)
 {
     uint32_t space = tiers_space_number(blocks->cold.tiers, id->space);
-    if (space == TIERS_SPACE_NONE) {
-        return;
-    }
-    for (uint32_t tier = 0; tier < POOL_TIERS; tier++) {
-        uint32_t slot = admit_find_tier(blocks, &id->key, (uint16_t)space, (enum slot_tier)tier);
-        if (slot != HINT_NONE) {
-            policy_cost(&blocks->policies[pool_class_of(&blocks->pool, slot)], slot, cost);
-        }
+    if (space != TIERS_SPACE_NONE) {
+        admit_cost(blocks, &id->key, (uint16_t)space, cost);
     }
 }
 

@@ -214,7 +214,7 @@ bool evict_tick(struct blocks *blocks, const struct evict_sweep *sweep)
         more = more || (class->free > before && class->free < mark);
     }
     blocks->tick_class = pool->class_count == 0 ? 0 : (blocks->tick_class + 1) % pool->class_count;
-    for (uint32_t tier = 0; tier < POOL_TIERS; tier++) {
+    for (uint32_t tier = 0; tier < pool_tiers(pool); tier++) {
         more = drain_tick(blocks, (enum slot_tier)tier, TICK_BATCHES, sweep) || more;
     }
     return more;

@@ -76,7 +76,7 @@ int pool_class_take(
     if (block_bytes == 0) {
         return STATUS_INVALID;
     }
-    if (pool_tier_extents(pool, tier) == 0) {
+    if (pool_tier_extents(pool, tier) == 0 || pool->sides[tier].off) {
         return STATUS_UNSUPPORTED;
     }
     if (block_bytes > pool->extent_bytes) {
@@ -141,7 +141,7 @@ int pool_class_adopt(struct blocks *blocks, uint32_t class, uint64_t slot_bytes)
         return STATUS_MALFORMED;
     }
     struct pool_class adopted = make(pool, slot_bytes, SLOT_TIER_HOST);
-    if (pool_tier_extents(pool, SLOT_TIER_DEVICE) > 0) {
+    if (pool->devices > 0) {
         uint32_t extent = find_extent(blocks, class);
         adopted.tierless = extent == POOL_NONE;
         adopted.tier = adopted.tierless ? SLOT_TIER_HOST : pool_extent_tier(pool, extent);

@@ -53,16 +53,6 @@ static bool is_ready(const struct blocks *blocks, uint32_t slot)
     return slot_state_of(state) == SLOT_VALID && !hold_copying(&blocks->holds, slot);
 }
 
-/* It lies on a lower tier now, and so does what its copy in device memory holds. */
-static void note_stored(struct blocks *blocks, uint32_t slot, const struct slot_content *content)
-{
-    policy_cost(policy_of(blocks, slot), slot, POLICY_FETCH);
-    uint32_t twin = admit_find_tier(blocks, &content->key, content->space, SLOT_TIER_DEVICE);
-    if (twin != HINT_NONE) {
-        policy_cost(policy_of(blocks, twin), twin, POLICY_FETCH);
-    }
-}
-
 /* One copy more. What a tier refused is asked again later: the block is still here. */
 static enum spill_step start(struct blocks *blocks, uint32_t slot)
 {
@@ -94,7 +84,7 @@ static enum spill_step start(struct blocks *blocks, uint32_t slot)
     }
     hold_copied(&blocks->holds, slot);
     if (status == STATUS_OK) {
-        note_stored(blocks, slot, &content);
+        admit_cost(blocks, &content.key, content.space, POLICY_FETCH);
         return SPILL_GO_ON;
     }
     counter_add(blocks->counters, COUNTER_spills_refused, 1);
@@ -155,7 +145,7 @@ void spill_stored(struct blocks *blocks, const struct tier_done *done)
     /* Held until now, so the slot still has the block that was copied. */
     hold_copied(&blocks->holds, slot);
     if (done->status == STATUS_OK) {
-        note_stored(blocks, slot, &content);
+        admit_cost(blocks, &content.key, content.space, POLICY_FETCH);
         counter_add(blocks->counters, COUNTER_spills, 1);
         counter_add(blocks->counters, COUNTER_bytes_spilled, content.bytes);
     } else if (done->status == STATUS_LIMIT || done->status == STATUS_BUSY) {

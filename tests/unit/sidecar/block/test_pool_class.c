@@ -114,10 +114,10 @@ static void die_with_one(struct heir *heir, enum slot_tier tier)
 static void test_a_class_comes_back_in_the_tier_of_its_extents(void **state)
 {
     (void)state;
-    for (uint32_t tier = 0; tier < POOL_TIERS; tier++) {
+    for (uint32_t tier = 0; tier < FIXTURE_TIERS; tier++) {
         struct heir heir;
         die_with_one(&heir, (enum slot_tier)tier);
-        uint32_t other = POOL_TIERS - 1 - tier;
+        uint32_t other = FIXTURE_TIERS - 1 - tier;
         assert_int_equal(fixture_class_in(&heir.fixture, 4096, (enum slot_tier)tier), 1);
         assert_int_equal(fixture_class_in(&heir.fixture, 4096, (enum slot_tier)other), 2);
         heir_close(&heir);

@@ -15,6 +15,7 @@ static void open_blocks(struct world *world, uint32_t extents, uint32_t device)
         .device_bytes = device * WORLD_PER * WORLD_SLOT,
         .extent_bytes = WORLD_PER * WORLD_SLOT,
         .slot_bytes_min = WORLD_SLOT,
+        .devices = device > 0,
         .policy = POLICY_LRU,
         .quarantine_ns = world->config.quarantine_ns,
         .claims = {.sessions_max = SESSION_PLACES,
