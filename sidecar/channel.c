@@ -92,6 +92,11 @@ void channel_rouse(struct channel *channel)
     ring_bell(channel->wake_fd);
 }
 
+void channel_alarm(struct channel *channel)
+{
+    ring_bell(channel->event_fd);
+}
+
 void channel_ask(struct channel *channel, const void *entry)
 {
     put(&channel->ask_in, entry);

@@ -74,7 +74,9 @@ void channel_wake(struct channel *channel);
 void channel_put(struct channel *channel, const void *entry);
 void channel_show(struct channel *channel);
 
-/* Front: end the thread's sleep, though nothing was asked. */
+/* End the other's sleep, though there is no entry: the front that of the thread; the thread that of
+ * the front, which may not have said that it sleeps. */
 void channel_rouse(struct channel *channel);
+void channel_alarm(struct channel *channel);
 
 #endif

@@ -17,6 +17,7 @@ SIDECAR = (
     ("channel", "config", "keep", "log", "loop", "host", "uring", "moment"),
     ("tier",),
     ("block", "peer"),
+    ("device",),
     ("session", "http", "metrics"),
     ("recover",),
     ("server",),

@@ -127,7 +127,9 @@ static void only_a_sleeper_is_rung_and_once_a_sleep(void **state)
     assert_int_equal(rings(channel->wake_fd), 0);
     assert_int_equal(rings(scene->event_fd), 0);
     channel_rouse(channel);
+    channel_alarm(channel);
     assert_int_equal(rings(channel->wake_fd), 1);
+    assert_int_equal(rings(scene->event_fd), 1);
 }
 
 /* The thread: answers until it is asked for 0; sleeps whenever there is nothing. */
