@@ -27,8 +27,9 @@ struct movers {
 };
 
 /* Start a thread for each device that has memory; there is a device. `host` is the pool, which
- * stays mapped until movers_close() returned true; its pages are locked by the first thread, and
- * copies wait for that. `out` stays where it is. Returns 0; or STATUS_NO_MEMORY and `why`, and nothing is held. */
+ * stays mapped until movers_close() returned true; the first thread locks its pages, and copies
+ * wait for that. `out` stays where it is. Returns 0; or STATUS_NO_MEMORY and `why`, and nothing is
+ * held. */
 int movers_open(struct movers *out, const struct devices *devices, void *host, uint64_t host_bytes,
     char *why, size_t why_bytes);
 
