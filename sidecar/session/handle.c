@@ -41,17 +41,19 @@ static void bad(struct session *session, const char *what)
 static void handle_grant(struct session *session, uint32_t seat, const struct request *request)
 {
     _Atomic uint64_t *counters = session->table->blocks->counters;
+    bool device = (request->flags & REQUEST_DEVICE) != 0;
+    uint32_t kind = device ? REPLY_DEVICE : 0;
     struct reply reply = {.type = REPLY_GRANT, .cookie = request->cookie};
     uint32_t count = request->count < GRANTS_A_REQUEST ? request->count : GRANTS_A_REQUEST;
     reply.status = count == 0 ? STATUS_INVALID : STATUS_OK;
     for (uint32_t i = 0; i < count; i++) {
-        reply.status = lend_slot(session, count - i, &reply);
+        reply.status = lend_slot(session, device, count - i, &reply);
         if (reply.status != STATUS_OK) {
             counter_add(counters, COUNTER_grants_refused, 1);
             break;
         }
         counter_add(counters, COUNTER_grants, 1);
-        reply.flags = i + 1 == count ? REPLY_LAST : 0;
+        reply.flags = kind | (i + 1 == count ? REPLY_LAST : 0);
         reply_send(session, seat, &reply);
     }
     if (reply.status != STATUS_OK) {
@@ -59,7 +61,7 @@ static void handle_grant(struct session *session, uint32_t seat, const struct re
             .type = REPLY_GRANT,
             .status = reply.status,
             .cookie = request->cookie,
-            .flags = REPLY_LAST,
+            .flags = REPLY_LAST | kind,
         };
         reply_send(session, seat, &last);
     }
@@ -118,12 +120,16 @@ static void handle_commit(struct session *session, const struct request *request
     settle_claim(session, request, status == STATUS_OK);
 }
 
-/* Can the session read the block now? Sessions read host memory alone: to them a block that only a
- * device has is one to compute, or to wait for. */
+/* Can the session read the block now, in host memory or on its device? To it a block that only
+ * another device has is one to fetch, to compute, or to wait for. */
 static bool is_hot(const struct session *session, const struct key *key)
 {
+    const struct blocks *blocks = session->table->blocks;
     uint16_t space = (uint16_t)session->space;
-    return admit_find_tier(session->table->blocks, key, space, SLOT_TIER_HOST) != HINT_NONE;
+    return admit_find_tier(blocks, key, space, SLOT_TIER_HOST) != HINT_NONE ||
+           (session->device != SESSION_NO_DEVICE &&
+               admit_find_tier(blocks, key, space, slot_tier_of_device(session->device)) !=
+                   HINT_NONE);
 }
 
 static void handle_claim(struct session *session, uint32_t seat, const struct request *request)

@@ -34,6 +34,8 @@ struct door;
 #define SESSION_TOUCHED 4096u /* blocks whose repeated touches are noticed */
 #define SESSION_GREETINGS 64u /* connections that have not said hello yet */
 
+#define SESSION_NO_DEVICE UINT32_MAX
+
 enum session_state { SESSION_GREETING, SESSION_ATTACHED, SESSION_REVOKED };
 
 /* The server's ends of one seat, in private memory: what it wrote is never read back. */
@@ -67,6 +69,8 @@ struct session {
     bool late_writes; /* a device may write its slots after its death */
     uint32_t space;
     uint32_t size_class; /* in host memory */
+    uint32_t device; /* number of its GPU, or SESSION_NO_DEVICE */
+    uint32_t device_class; /* in that one's memory */
     uint64_t block_bytes;
     struct lane_shape shape;
     struct segment lane_client; /* mapped read-only */
@@ -78,7 +82,9 @@ struct session {
     bool events_sent;
     struct grant_list lent; /* slots of the pool; trusted clients */
     struct staging staging; /* isolated clients */
-    uint32_t grants_max;
+    uint32_t grants_max; /* of slots in host memory, or places of staging */
+    uint32_t device_lent; /* of `lent`, those in device memory */
+    uint32_t device_grants_max;
     uint64_t promised_bytes; /* what its pins may hold */
     uint64_t epoch; /* of its attach */
     bool held; /* the keeper knows it */
@@ -97,6 +103,8 @@ struct session_record {
     uint32_t seats;
     uint32_t pins;
     uint32_t late_writes;
+    uint32_t device; /* its number and 1; 0: none */
+    uint32_t zero;
 };
 
 #define SESSION_FDS 3u /* lane's client part, its server part, pidfd */
@@ -144,6 +152,13 @@ struct session *session_find(const struct session_table *table, uint32_t number)
 static inline uint32_t session_place(const struct session *session)
 {
     return session->number % SESSION_PLACES;
+}
+
+/* Can the session read what lies in this tier? */
+static inline bool session_reads(const struct session *session, enum slot_tier tier)
+{
+    return tier == SLOT_TIER_HOST ||
+           (session->device != SESSION_NO_DEVICE && tier == slot_tier_of_device(session->device));
 }
 
 /* How many sessions of this user attached here, and did not give their lane back? */
