@@ -95,7 +95,7 @@ static int explain(const struct config *config, const struct host *host)
         (unsigned long long)(config->slot_min_bytes >> 10));
     (void)printf(
         "shared memory: memfd, so the size of /dev/shm does not matter; a memory limit does\n");
-    (void)printf("device: host memory (this version has no other)\n");
+    devices_explain(config, stdout);
     server_tiers_explain(config, stdout);
     (void)printf("poll: %llu us after the last request, on %u usable CPU(s)\n",
         (unsigned long long)(config->poll_ns / 1000), host->cpus_usable);
@@ -144,6 +144,11 @@ static int serve(void *context, struct keep *keep, bool again)
     }
     int status =
         server_open(server, &daemon->config, &daemon->host, &daemon->log, keep, why, sizeof why);
+    if (status != STATUS_OK && devices_told_to_end()) {
+        log_line(&daemon->log, LOG_INFO, "main", "told to end before it served: %s", why);
+        log_fini(&daemon->log);
+        return 0;
+    }
     if (status != STATUS_OK) {
         return fail(&daemon->log, status, why);
     }
@@ -157,12 +162,19 @@ static int serve(void *context, struct keep *keep, bool again)
         log_line(&daemon->log, LOG_ERROR, "main", "%s: signals cannot be watched, or no keeper: %s",
             status_name(status), strerror(errno));
     }
+    if (server->failed) { /* as a crash: nobody knows what the device still writes */
+        log_fini(&daemon->log);
+        _exit(1);
+    }
     loop_unwatch(server->loop, watch);
     server_close(server);
     keep_close(keep);
     (void)close(daemon->signals);
     log_line(&daemon->log, LOG_INFO, "main", "stopped");
     log_fini(&daemon->log);
+    if (server->devices.hung) { /* the driver's own end would wait for the copy that does not */
+        _exit(status == STATUS_OK ? 0 : 1);
+    }
     return status == STATUS_OK ? 0 : 1;
 }
 

@@ -88,6 +88,8 @@ static void explain_one(
         (unsigned long long)(gpu->bytes >> 20));
     if (config->device_pool_bytes == 0) {
         (void)fprintf(out, "nothing is taken of it: device_pool is 0\n");
+    } else if (config->device_pool_bytes > gpu->bytes) {
+        (void)fprintf(out, "device_pool is more than that: the start would fail\n");
     } else if (!(legacy ? gpu->has_legacy : gpu->granularity > 0)) {
         (void)fprintf(out, "it has no %s; remedy: device_handles = %s\n",
             legacy ? "cuIpc handles" : "memory that travels as a descriptor",

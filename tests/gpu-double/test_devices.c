@@ -148,6 +148,9 @@ static int explain(void *context, struct child_page *page)
     devices_explain(&fleet.config, file);
     fleet.config.device_pool_bytes = 0;
     devices_explain(&fleet.config, file);
+    fleet_begin(&fleet, page, "", "auto", -1);
+    fleet.config.device_pool_bytes = UINT64_C(1) << 42;
+    devices_explain(&fleet.config, file);
     fleet_begin(&fleet, page, "", "none", -1);
     devices_explain(&fleet.config, file);
     fleet_begin(&fleet, page, "", "auto", -1);
@@ -156,7 +159,8 @@ static int explain(void *context, struct child_page *page)
     (void)fclose(file);
     static const char *const words[] = {"device: CUDA driver", "device: 0 is GPU-",
         "64 MiB are taken in slabs of 64 MiB, shared as descriptors\n", "device_pool is 0\n",
-        "host memory alone, as asked\n", "host memory alone: GPU-dead is no GPU here",
+        "device_pool is more than that", "host memory alone, as asked\n",
+        "host memory alone: GPU-dead is no GPU here",
         "the start would fail: GPU-dead is no GPU here"};
     for (size_t i = 0; i < CHECK_COUNT(words); i++) {
         child_need(page, strstr(text, words[i]) != NULL, "no \"%s\" in %s", words[i], text);

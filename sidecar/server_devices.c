@@ -1,0 +1,114 @@
+/* server_devices: see server_devices.h. */
+#include "sidecar/server_devices.h"
+
+#include "shm/status.h"
+#include "sidecar/server.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+uint64_t server_devices_bytes(const struct server *server)
+{
+    return server->devices.devices.count > 0 ? server->config.device_pool_bytes : 0;
+}
+
+int server_devices_open(struct server *server, char *why, size_t why_bytes)
+{
+    struct devices *devices = &server->devices.devices;
+    int status = devices_open(devices, &server->config, server->log, why, why_bytes);
+    if (status == STATUS_OK) {
+        status = devices_hold(devices, server->keep);
+        if (status != STATUS_OK) {
+            (void)snprintf(why, why_bytes, "the keeper does not answer");
+        }
+    } else if (server->again && !devices_told_to_end()) {
+        log_line(server->log, LOG_ERROR, "device",
+            "%s: %s; going on with host memory alone until the next start", status_name(status),
+            why);
+        status = STATUS_OK;
+    }
+    return status;
+}
+
+/* The loop only has to wake up: every turn looks at the movers. */
+static void mover_spoke(void *context, uint32_t what)
+{
+    (void)context;
+    (void)what;
+}
+
+int server_devices_start(struct server *server, char *why, size_t why_bytes)
+{
+    struct server_devices *at = &server->devices;
+    if (at->devices.count == 0) {
+        return STATUS_OK;
+    }
+    devices_refill(&at->devices, &server->config, server->keep, server->log);
+    for (uint32_t i = 0; i < at->devices.count; i++) {
+        const struct device_gift *gift = &at->devices.gift[i];
+        at->gifts[i] = (struct welcome_device){.uuid = gift->uuid,
+            .slabs = gift->slabs,
+            .pool_id = gift->pool_id,
+            .usable = gift->usable};
+    }
+    int status = movers_open(&at->movers, &at->devices, server->memory.pool.segment.base,
+        server->memory.pool.segment.bytes, why, why_bytes);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    status = loop_watch(
+        server->loop, movers_fd(&at->movers), LOOP_EDGE, mover_spoke, server, &at->watch);
+    if (status != STATUS_OK) {
+        (void)snprintf(why, why_bytes, "copies of devices cannot be watched: %s", strerror(errno));
+    }
+    return status;
+}
+
+bool server_devices_failed(struct server *server)
+{
+    struct server_devices *at = &server->devices;
+    uint32_t number = 0;
+    const char *why = "";
+    if (!movers_lost(&at->movers, &number, &why)) {
+        return false;
+    }
+    devices_failed(&at->devices, number, server->keep);
+    log_line(server->log, LOG_ERROR, "device", "device %u is lost: %s; this server ends, and %s",
+        number, why,
+        server->keep == NULL ? "nothing keeps its memory; remedy: start it again"
+                             : "the next one goes on with its memory");
+    return true;
+}
+
+void server_devices_tick(struct server *server)
+{
+    if (server->devices.movers.count > 0) {
+        movers_tick(&server->devices.movers, server->log);
+    }
+}
+
+void server_devices_close(struct server *server)
+{
+    struct server_devices *at = &server->devices;
+    if (at->devices.count == 0) {
+        return;
+    }
+    loop_unwatch(server->loop, at->watch);
+    at->watch = NULL;
+    if (!movers_close(&at->movers)) {
+        at->hung = true;
+        log_line(server->log, LOG_ERROR, "device",
+            "a copy does not end: the process ends without waiting for it any longer; remedy: "
+            "nvidia-smi and the kernel's log say more");
+        return;
+    }
+    devices_close(&at->devices);
+}
+
+void server_devices_describe(const struct server *server, char *out_text, size_t text_bytes)
+{
+    out_text[0] = '\0';
+    devices_describe(
+        &server->devices.devices, movers_locked(&server->devices.movers), out_text, text_bytes);
+}
