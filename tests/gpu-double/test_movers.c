@@ -248,6 +248,10 @@ static int hang(void *context, struct child_page *page)
     struct bed bed = fleet_bed(&crew.fleet, 0);
     bed_delay(&bed, 10000000);
     crew_start(&crew, &copy);
+    const struct channel *channel = crew.movers.thread[0]->channel;
+    while (shared32_load_acquire(&channel->ask_head) != channel->ask_in.tail) {
+        child_nap(); /* what it took before a stop is begun */
+    }
     child_need(page, !movers_close(&crew.movers), "closed under a copy");
     _exit(0); /* as its caller has to */
 }
