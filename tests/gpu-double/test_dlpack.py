@@ -4,7 +4,7 @@ capsule; it stays pinned for as long as the array lives, and no longer.
 
 Runs a cisternd of its own. CISTERN_BUILD is the build folder, or the unpacked archive of
 tests/gpu/pack. Without PyTorch and NumPy only a reader by hand looks at the capsule, and the test
-ends with 77 and says so.
+ends with 77 and says so; with --device also where PyTorch finds no GPU.
 """
 import ctypes
 import gc
@@ -164,10 +164,18 @@ class Arrays(unittest.TestCase):
         self.assertFalse(self.is_pinned())
 
 
+def skip(reason):
+    print(f"skipped: {reason}")
+    sys.exit(77)
+
+
 if __name__ == "__main__":
+    if "--device" in sys.argv:
+        sys.argv.remove("--device")
+        if TORCH is None or not TORCH.cuda.is_available():
+            skip("no PyTorch here" if TORCH is None else "PyTorch finds no GPU")
     found = unittest.main(exit=False).result
     if not found.wasSuccessful():
         sys.exit(1)
     if NUMPY is None and TORCH is None:
-        print("skipped: neither PyTorch nor NumPy is here; read by hand, the capsule is right")
-        sys.exit(77)
+        skip("neither PyTorch nor NumPy is here; read by hand, the capsule is right")
