@@ -9,7 +9,7 @@
  *   claim:  none ──take──▶ held by a session ──done──▶ none, all waiters told OK
  *                            │    │                    hot on a device: those who read it; the
  *                            │    │                    others wait for the copy in host memory
- *                            │    └─ fail, release, drop, expiry: the first waiter has it, told MINE
+ *                            │    └─ fail, release, drop, expiry: the first waiter's, told MINE
  *                            └────── the same without a waiter: none
  *
  * Costs: a hash lookup, and O(log n) for a deadline; done and drop also what they answer or end.
