@@ -175,7 +175,8 @@ static int open_blocks(struct server *server, char *why, size_t why_bytes)
     limits.device_bytes = server_devices_bytes(server);
     limits.ledger = memory->ledger.base;
     limits.ledger_bytes = memory->ledger.bytes;
-    limits.fetches_max = server->tiers.plan.directory_count > 0 ? FETCH_READS_MOST : 0;
+    bool brings = server->tiers.plan.directory_count > 0 || server_devices_bytes(server) > 0;
+    limits.fetches_max = brings ? FETCH_READS_MOST : 0;
     server->header = memory->index.base;
     int status = blocks_open(&server->blocks, &limits, memory->index.base, memory->index.bytes);
     if (status == STATUS_NO_MEMORY) {

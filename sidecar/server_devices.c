@@ -57,6 +57,8 @@ int server_devices_start(struct server *server, char *why, size_t why_bytes)
     if (status != STATUS_OK) {
         return status;
     }
+    struct mover mover = movers_mover(&at->movers);
+    move_attach(&server->blocks, &mover);
     status = loop_watch(
         server->loop, movers_fd(&at->movers), LOOP_EDGE, mover_spoke, server, &at->watch);
     if (status != STATUS_OK) {

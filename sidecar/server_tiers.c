@@ -22,6 +22,11 @@
 #define REGION_MOST (UINT64_C(256) << 20)
 #define REGIONS_FEW 16u /* no fewer for the sake of large blocks */
 #define BLOCKS_A_REGION 4u
+static_assert((int)MOVE_SECOND_USE == (int)CONFIG_PROMOTE_SECOND_USE &&
+                  (int)MOVE_ALWAYS == (int)CONFIG_PROMOTE_ALWAYS &&
+                  (int)MOVE_NEVER == (int)CONFIG_PROMOTE_NEVER,
+    "the words of device_promote");
+
 #define SAVE_LOOK_NS INT64_C(1000000)
 
 static void cut_paths(struct server_tiers_plan *plan)
@@ -228,7 +233,7 @@ int server_tiers_open(struct server *server, char *why, size_t why_bytes)
 
 bool server_tiers_turn(struct server *server)
 {
-    if (!server->tiers.open) {
+    if (!server->tiers.open && !move_can(&server->blocks)) {
         return false;
     }
     struct fetch_means means = reply_means(&server->sessions);
@@ -244,13 +249,14 @@ uint64_t server_tiers_tick(struct server *server)
 {
     struct fetch_means means = reply_means(&server->sessions);
     server->blocks.spills.always = server->config.nvme_admit == CONFIG_ADMIT_ALWAYS;
+    server->blocks.moves.promote = (enum move_promote)server->config.device_promote;
     return cold_tick(&server->blocks, &means);
 }
 
 static void save(struct server *server)
 {
     uint64_t until_ns = moment_ns() + SERVER_TIERS_SAVE_NS;
-    uint32_t cursor = 0;
+    struct cold_cursor cursor = {0};
     bool saved = false;
     do {
         server->sessions.now_ns = moment_ns();
