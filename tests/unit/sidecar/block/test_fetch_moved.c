@@ -251,6 +251,23 @@ static void a_commit_to_host_memory_is_an_answer_too(void **state)
     hold_drop(&world.blocks->holds, 1);
 }
 
+static void a_copy_down_is_an_answer_to_a_read_of_a_tier(void **state)
+{
+    (void)state;
+    cold_put(&world.cold, 1);
+    uint64_t cookie = ask(1, 1);
+    assert_int_equal(world.cold.tier.loads, 1);
+    uint32_t slot = move_commit(&world, MOVE_FIRST, 1, NULL);
+    assert_non_null(move_begin(world.blocks, slot, world.classes[MOVE_HOST]));
+    move_land(&world, STATUS_OK);
+    assert_hot(cookie, 1);
+    uint32_t host = move_find(&world, 1, MOVE_HOST);
+    double_end_all(&world.cold.tier, STATUS_OK);
+    (void)cold_step(&world.cold);
+    assert_int_equal(move_find(&world, 1, MOVE_HOST), host);
+    hold_drop(&world.blocks->holds, 1);
+}
+
 static bool nobody(void *context, uint32_t session)
 {
     (void)context;
@@ -302,6 +319,7 @@ int main(void)
         IN_WORLD(a_copy_waits_for_its_parents_read),
         IN_WORLD(who_is_late_is_told_and_the_copy_is_kept),
         IN_WORLD(a_commit_to_host_memory_is_an_answer_too),
+        IN_WORLD(a_copy_down_is_an_answer_to_a_read_of_a_tier),
         IN_WORLD(claims_that_hang_on_a_read_end_with_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

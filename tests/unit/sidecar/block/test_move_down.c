@@ -89,8 +89,9 @@ static void a_tick_waits_while_copies_are_under_way(void **state)
     const struct pool_class *class = &world.blocks->pool.classes[world.classes[MOVE_FIRST]];
     fill(MOVE_FIRST, 100, MOVE_SLOTS - 1);
     assert_int_equal(evict_low_mark(class), 2);
+    world.mover.most = 1; /* the others are not held by a copy */
     cold_pass(&world.cold, 10 * COLD_MS);
-    assert_true(world.mover.count > 0);
+    assert_int_equal(world.mover.count, 1);
     (void)evict_tick(world.blocks, &sweep);
     assert_int_equal(class->free, 1);
     move_land(&world, STATUS_OK);
@@ -118,6 +119,22 @@ static void host_memory_makes_room_for_what_comes_down(void **state)
     assert_true(class->free >= evict_low_mark(class) / 2);
     assert_true(move_is_hot(&world, MOVE_SLOTS - 1, MOVE_HOST));
     assert_true(move_is_hot(&world, 100, MOVE_HOST));
+}
+
+static void for_a_busy_device_host_memory_makes_no_room(void **state)
+{
+    (void)state;
+    struct move_device *device = &world.blocks->moves.devices[0];
+    fill(MOVE_HOST, 0, MOVE_SLOTS);
+    fill(MOVE_FIRST, 100, MOVE_SLOTS);
+    move_world_alone(&world);
+    device->count = MOVE_COUNT_MAX;
+    cold_pass(&world.cold, 10 * COLD_MS);
+    assert_int_equal(cold_count(&world.cold, COUNTER_evictions), 0);
+    device->count = 0;
+    cold_pass(&world.cold, 10 * COLD_MS);
+    assert_true(cold_count(&world.cold, COUNTER_evictions) > 0);
+    move_land(&world, STATUS_OK);
 }
 
 static void without_a_class_in_host_memory_nothing_comes_down(void **state)
@@ -358,6 +375,7 @@ int main(void)
         IN_WORLD(a_grant_waits_for_no_copy_and_counts_what_is_lost),
         IN_WORLD(a_tick_waits_while_copies_are_under_way),
         IN_WORLD(host_memory_makes_room_for_what_comes_down),
+        IN_WORLD(for_a_busy_device_host_memory_makes_no_room),
         IN_WORLD(without_a_class_in_host_memory_nothing_comes_down),
         IN_WORLD(who_reads_the_device_is_told_at_once_the_others_when_it_came_down),
         IN_WORLD(with_nobody_else_no_copy_is_made),
