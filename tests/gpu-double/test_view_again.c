@@ -150,8 +150,8 @@ static void nobodys_memory_does_not_live_on(void **state)
     assert_int_equal(child_run(stay_alone, NULL), 0);
 }
 
-/* The driver calls back while no sidecar is attached, and the next one is there already: that thread
- * may not map its memory. */
+/* The driver calls back while no sidecar is attached, and the next one is there already: that
+ * thread may not map its memory. */
 static int call_back_between(void *context, struct child_page *page)
 {
     struct stand stand;
