@@ -167,6 +167,7 @@ static void free_copy(struct cistern_device *device)
     struct transfer_lock *lock = device->locks;
     while (lock != NULL) {
         struct transfer_lock *next = lock->next;
+        mapping_drop(&lock->mapping); /* no other thread is here to be locked out */
         free(lock);
         lock = next;
     }
