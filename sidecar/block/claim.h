@@ -2,14 +2,13 @@
  *
  * Called by session/dispatch (take, wait, release, cancel; done after a commit), by block/fetch and
  * block/move (done, done_where, fail), by session when a client is revoked or dies (drop), and by
- * the loop (tick). Always: a key of a namespace has at
- * most one claim; every claim and every wait ends: by commit, by release, by the death of its
- * session, or at its deadline.
+ * the loop (tick). Always: a key of a namespace has at most one claim; every claim and every wait
+ * ends: by commit, by release, by the death of its session, or at its deadline.
  *
  *   claim:  none ──take──▶ held by a session ──done──▶ none, all waiters told OK
  *                            │    │                    hot on a device: those who read it; the
  *                            │    │                    others wait for the copy in host memory
- *                            │    └─ fail, release, drop or expiry: the first waiter holds it, told MINE
+ *                            │    └─ fail, release, drop or expiry: the first waiter is told MINE
  *                            └────── the same without a waiter: none
  *
  * Costs: a hash lookup, and O(log n) for a deadline; done and drop also what they answer or end.
