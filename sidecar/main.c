@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -178,6 +179,17 @@ static int serve(void *context, struct keep *keep, bool again)
     return status == STATUS_OK ? 0 : 1;
 }
 
+/* Lanes, their processes and the slabs of devices are descriptors, thousands of them: as many as we
+ * may. Nothing here uses select(), for which the soft limit stands. */
+static void raise_files(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static struct daemon daemon; /* the one of this process; too large for a stack */
@@ -210,6 +222,7 @@ int main(int argc, char **argv)
     if (config->explain) {
         return explain(config, &daemon.host);
     }
+    raise_files();
     log_init(&daemon.log, STDERR_FILENO, (enum log_level)config->log_level);
     if (config->keeper == CONFIG_KEEPER_NO) {
         return serve(&daemon, NULL, false);

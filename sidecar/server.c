@@ -175,8 +175,8 @@ static int open_blocks(struct server *server, char *why, size_t why_bytes)
     limits.device_bytes = server_devices_bytes(server);
     limits.ledger = memory->ledger.base;
     limits.ledger_bytes = memory->ledger.bytes;
-    bool brings = server->tiers.plan.directory_count > 0 || server_devices_bytes(server) > 0;
-    limits.fetches_max = brings ? FETCH_READS_MOST : 0;
+    bool fetches = server->tiers.plan.directory_count > 0 || limits.devices > 0;
+    limits.fetches_max = fetches ? FETCH_READS_MOST : 0;
     server->header = memory->index.base;
     int status = blocks_open(&server->blocks, &limits, memory->index.base, memory->index.bytes);
     if (status == STATUS_NO_MEMORY) {
@@ -216,7 +216,7 @@ static int open_door(struct server *server, char *why, size_t why_bytes)
         .index_bytes = server->memory.index.bytes,
         .pool_bytes = server->memory.pool.segment.bytes,
         .epoch = shared64_load_relaxed(&server->header->epoch),
-        .devices = server->devices.gifts,
+        .devices = server->devices.devices.gift,
         .device_count = server->devices.devices.count,
     };
     return door_open(
@@ -359,12 +359,12 @@ void server_close(struct server *server)
         door_close(&server->door);
     }
     server_tiers_close(server);
+    server_devices_close(server);
     if (server->sessions.places != NULL) {
         /* The keeper ends with us, or forgets all of it at once (recover_renounce()). */
         server->sessions.keep = NULL;
         session_close_table(&server->sessions);
     }
-    server_devices_close(server);
     loop_close(server->loop);
     server->loop = NULL;
     blocks_close(&server->blocks);

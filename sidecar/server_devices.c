@@ -2,11 +2,22 @@
 #include "sidecar/server_devices.h"
 
 #include "shm/status.h"
+#include "sidecar/block/move.h"
+#include "sidecar/moment.h"
 #include "sidecar/server.h"
+#include "sidecar/session/reply.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+
+#define LOOK_NS INT64_C(1000000)
+
+static_assert((int)CONFIG_PROMOTE_SECOND_USE == (int)MOVE_SECOND_USE &&
+                  (int)CONFIG_PROMOTE_ALWAYS == (int)MOVE_ALWAYS &&
+                  (int)CONFIG_PROMOTE_NEVER == (int)MOVE_NEVER,
+    "a choice is the block layer's");
 
 uint64_t server_devices_bytes(const struct server *server)
 {
@@ -46,25 +57,25 @@ int server_devices_start(struct server *server, char *why, size_t why_bytes)
     }
     devices_refill(&at->devices, &server->config, server->keep, server->log);
     for (uint32_t i = 0; i < at->devices.count; i++) {
-        const struct device_gift *gift = &at->devices.gift[i];
-        at->gifts[i] = (struct welcome_device){.uuid = gift->uuid,
-            .slabs = gift->slabs,
-            .pool_id = gift->pool_id,
-            .usable = gift->usable};
+        if (!at->devices.gift[i].usable) {
+            pool_tier_off(&server->blocks.pool, slot_tier_of_device(i));
+        }
     }
     int status = movers_open(&at->movers, &at->devices, server->memory.pool.segment.base,
         server->memory.pool.segment.bytes, why, why_bytes);
     if (status != STATUS_OK) {
         return status;
     }
-    struct mover mover = movers_mover(&at->movers);
-    move_attach(&server->blocks, &mover);
     status = loop_watch(
         server->loop, movers_fd(&at->movers), LOOP_EDGE, mover_spoke, server, &at->watch);
     if (status != STATUS_OK) {
         (void)snprintf(why, why_bytes, "copies of devices cannot be watched: %s", strerror(errno));
+        return status;
     }
-    return status;
+    const struct mover mover = movers_mover(&at->movers);
+    server->blocks.moves.promote = (enum move_promote)server->config.device_promote;
+    move_attach(&server->blocks, &mover);
+    return STATUS_OK;
 }
 
 bool server_devices_failed(struct server *server)
@@ -87,6 +98,23 @@ void server_devices_tick(struct server *server)
 {
     if (server->devices.movers.count > 0) {
         movers_tick(&server->devices.movers, server->log);
+        server->blocks.moves.promote = (enum move_promote)server->config.device_promote;
+    }
+}
+
+/* Take the answers to what is under way, so that the block layer lets go of its mover. */
+static void settle(struct server *server)
+{
+    uint64_t until_ns = moment_ns() + SERVER_DEVICES_SETTLE_NS;
+    while (!move_idle(&server->blocks) && server->sessions.now_ns < until_ns) {
+        server->sessions.now_ns = moment_ns();
+        struct fetch_means means = reply_means(&server->sessions);
+        if (move_turn(&server->blocks, &means) == 0) {
+            (void)loop_turn(server->loop, LOOK_NS);
+        }
+    }
+    if (move_idle(&server->blocks)) {
+        move_attach(&server->blocks, NULL);
     }
 }
 
@@ -95,6 +123,9 @@ void server_devices_close(struct server *server)
     struct server_devices *at = &server->devices;
     if (at->devices.count == 0) {
         return;
+    }
+    if (move_can(&server->blocks)) {
+        settle(server);
     }
     loop_unwatch(server->loop, at->watch);
     at->watch = NULL;

@@ -18,12 +18,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define SERVER_DEVICES_SETTLE_NS UINT64_C(1000000000) /* for answers to copies, at a stop */
+
 struct server;
 
 struct server_devices {
     struct devices devices;
     struct movers movers;
-    struct welcome_device gifts[SLOT_DEVICES];
     struct loop_watch *watch;
     bool hung; /* a thread hangs in the driver: the process is to end without more ado */
 };
@@ -45,8 +46,8 @@ bool server_devices_failed(struct server *server);
 /* Now and then. */
 void server_devices_tick(struct server *server);
 
-/* Wait for copies that are under way, and close all. Sets `hung` if that cannot be; then the host
- * pool stays mapped. Accepts a server that has none. */
+/* Wait for copies that are under way, and close all; the sessions are still there. Sets `hung` if
+ * that cannot be; then the host pool stays mapped. Accepts a server that has none. */
 void server_devices_close(struct server *server);
 
 /* Lines for observers. */

@@ -22,11 +22,6 @@
 #define REGION_MOST (UINT64_C(256) << 20)
 #define REGIONS_FEW 16u /* no fewer for the sake of large blocks */
 #define BLOCKS_A_REGION 4u
-static_assert((int)MOVE_SECOND_USE == (int)CONFIG_PROMOTE_SECOND_USE &&
-                  (int)MOVE_ALWAYS == (int)CONFIG_PROMOTE_ALWAYS &&
-                  (int)MOVE_NEVER == (int)CONFIG_PROMOTE_NEVER,
-    "the words of device_promote");
-
 #define SAVE_LOOK_NS INT64_C(1000000)
 
 static void cut_paths(struct server_tiers_plan *plan)
@@ -249,7 +244,6 @@ uint64_t server_tiers_tick(struct server *server)
 {
     struct fetch_means means = reply_means(&server->sessions);
     server->blocks.spills.always = server->config.nvme_admit == CONFIG_ADMIT_ALWAYS;
-    server->blocks.moves.promote = (enum move_promote)server->config.device_promote;
     return cold_tick(&server->blocks, &means);
 }
 

@@ -186,11 +186,11 @@ static int prepare(struct mover_thread *mover)
 static void turns(struct mover_thread *mover)
 {
     bool stop = false;
-    while (!stop || is_under_way(mover)) {
+    while (!stop) {
         bool busy = take(mover);
         bool answered = false;
         for (uint32_t i = 0; i < MOVER_WAYS; i++) {
-            busy = (!stop && begin(mover, &mover->way[i])) || busy;
+            busy = begin(mover, &mover->way[i]) || busy;
         }
         for (uint32_t i = 0; i < MOVER_WAYS; i++) {
             answered = finish(mover, &mover->way[i]) || answered;
@@ -218,10 +218,10 @@ static void *work(void *context)
     }
     channel_alarm(mover->channel); /* the server logs what was found */
     turns(mover);
-    mark_close(&mover->marks);
     for (uint32_t i = 0; i < MOVER_WAYS; i++) {
-        copy_close(&mover->way[i].stream);
+        copy_close(&mover->way[i].stream); /* waits for what is under way */
     }
+    mark_close(&mover->marks);
     if (inside) {
         gpu_leave(mover->gpu, former);
     }

@@ -59,7 +59,7 @@ struct mover_thread {
     pthread_t thread;
     bool running; /* the front's, as the next */
     uint32_t under_way;
-    _Atomic uint32_t stop; /* front: end when nothing is under way */
+    _Atomic uint32_t stop; /* front: wait for what the streams have, and end */
     _Atomic uint32_t lost; /* thread: an error that stays; `why` stands then */
     char why[MOVER_WHY];
     struct mover_way way[MOVER_WAYS]; /* the thread's, as the next */

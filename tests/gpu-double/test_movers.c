@@ -182,6 +182,19 @@ static int fail_once(void *context, struct child_page *page)
         crew_start(&crew, &copy);
     }
     crew_await(&crew, 100);
+    if (which == 1) { /* the last one has no mark, and nothing follows it that could tell */
+        bed_delay(&bed, 20000);
+        bed_fail(&bed, names[which], 1, DRIVER_OUT_OF_MEMORY);
+        copy = up(300, 0, 7, 200);
+        crew_start(&crew, &copy);
+        crew_await(&crew, 101);
+        copy = down(301, 0, 101, 200);
+        crew_start(&crew, &copy);
+        crew_await(&crew, 102);
+        child_need(page, crew_holds(&crew, BACK + 101 * BLOCK, BLOCK, 7), "it was not there");
+        crew.answered = 100;
+        bed_delay(&bed, 100);
+    }
     uint32_t failed = 0;
     for (uint32_t i = 1; i < 100; i++) {
         child_need(page, crew.answers[i] == 1, "copy %u: %u answers", i, crew.answers[i]);
