@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 _Thread_local struct thread_cached thread_cached[THREAD_CACHED];
+_Thread_local bool thread_is_drivers;
 
 /* A seat that a thread has, in its list. */
 struct seat_held {
@@ -162,6 +163,7 @@ static void leave(struct cistern *handle, struct core_seat *seat)
         unseat(seat);
         reattach_sweep(handle);
         (void)pthread_mutex_unlock(&handle->lock);
+        card_sweep(handle);
     }
 }
 
@@ -190,6 +192,7 @@ static int move(struct cistern *handle, struct core_seat *seat)
     }
     reattach_sweep(handle);
     (void)pthread_mutex_unlock(&handle->lock);
+    card_sweep(handle);
     return status;
 }
 
@@ -206,7 +209,9 @@ int thread_enter_slow(struct cistern *handle, struct core_seat **out_seat)
     uint32_t era = shared32_load_relaxed(&handle->era);
     if (seat->era != era && (era & 1) == 0) {
         leave(handle, seat);
-        status = reattach_try(handle);
+        status = thread_is_drivers
+                     ? why_failed(STATUS_NO_SERVER, "%s: the sidecar is gone", handle->path)
+                     : reattach_try(handle);
     }
     if (status == STATUS_OK && seat->era != era) {
         status = move(handle, seat);

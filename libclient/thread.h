@@ -22,6 +22,11 @@ struct thread_cached {
 extern _Thread_local __attribute__((tls_model("initial-exec"),
     visibility("hidden"))) struct thread_cached thread_cached[THREAD_CACHED];
 
+/* Is this thread one of the driver's, in a callback of ours? It must not call the driver, nor
+ * attach, which maps a device's memory. */
+extern _Thread_local
+    __attribute__((tls_model("initial-exec"), visibility("hidden"))) bool thread_is_drivers;
+
 /* The slow half of thread_enter(). */
 __attribute__((cold)) int thread_enter_slow(struct cistern *handle, struct core_seat **out_seat);
 

@@ -5,6 +5,7 @@
 #include "shm/pin.h"
 #include "shm/slot.h"
 #include "shm/status.h"
+#include "sidecar/block/admit.h"
 #include "sidecar/block/adopt_order.h"
 
 #include <assert.h>
@@ -15,7 +16,7 @@
 /* One adoption. */
 struct adoption {
     struct blocks *blocks;
-    const bool *known;
+    const struct adopt_terms *terms;
     struct adopt_found found;
     uint32_t doubtful; /* slots that the sweep must judge */
 };
@@ -110,7 +111,7 @@ static void judge_block(struct adoption *adoption, uint32_t slot, uint32_t class
     struct key key;
     load_key(line, &key);
     uint16_t space = space_of(line);
-    if (!is_sound(blocks, slot, class) || !adoption->known[space] ||
+    if (!is_sound(blocks, slot, class) || !adoption->terms->known[space] ||
         is_double(blocks, &key, space, pool_tier(&blocks->pool, slot)) ||
         !keep_block(adoption, slot)) {
         doubt(adoption, slot);
@@ -127,6 +128,25 @@ static void ask_ahead(const struct blocks *blocks, uint32_t slot)
     }
 }
 
+static bool is_lost(const struct adoption *adoption, enum slot_tier tier)
+{
+    return tier != SLOT_TIER_HOST &&
+           (adoption->terms->lost_devices >> slot_device_of(tier) & 1) != 0;
+}
+
+/* Its memory is gone. No sweep: who still has the slot pinned, or fills it, has the memory of old
+ * mapped, and nobody can pin it anew (README, decision 32). */
+static void lose(struct adoption *adoption, uint32_t slot)
+{
+    struct slot_line *line = &adoption->blocks->index.lines[slot];
+    enum slot_state state = slot_state_of(shared64_load_relaxed(&line->state));
+    if (state == SLOT_VALID) {
+        slot_mark(line);
+    }
+    adoption->found.lost += state == SLOT_VALID || state == SLOT_EVICTING;
+    slot_free(line);
+}
+
 /* Returns false if nothing can be said of this slot: the memory is not what it should be. */
 static bool judge_slot(struct adoption *adoption, uint32_t slot)
 {
@@ -135,6 +155,10 @@ static bool judge_slot(struct adoption *adoption, uint32_t slot)
     uint32_t extent = pool_extent_of(pool, slot);
     uint64_t word = shared64_load_relaxed(&blocks->index.lines[slot].state);
     if (word == slot_word(slot_generation_of(word), SLOT_FREE)) {
+        return true;
+    }
+    if (is_lost(adoption, pool_extent_tier(pool, extent))) {
+        lose(adoption, slot);
         return true;
     }
     uint32_t class = ledger_class_of(&blocks->ledger, extent);
@@ -213,7 +237,7 @@ static void forget_hints(const struct index_view *index)
     }
 }
 
-/* A free extent may name a class of old, whose number one of the other tier has now. */
+/* A free extent may name a class of old, whose number one of another tier has now. */
 static void adopt_extents(struct blocks *blocks)
 {
     const struct pool *pool = &blocks->pool;
@@ -226,14 +250,31 @@ static void adopt_extents(struct blocks *blocks)
     }
 }
 
-int adopt_blocks(struct blocks *blocks, const bool known[BLOCKS_SPACES],
+/* What a device has of a block that host memory has too is no loss. What lies below is told by the
+ * tiers, later. */
+static void note_twins(struct blocks *blocks)
+{
+    uint32_t first;
+    (void)pool_tier_slots(&blocks->pool, SLOT_TIER_DEVICE, &first);
+    for (uint32_t slot = first; blocks->pool.devices > 0 && slot < blocks->index.slots; slot++) {
+        const struct slot_line *line = &blocks->index.lines[slot];
+        struct key key;
+        load_key(line, &key);
+        if (slot_state_of(shared64_load_relaxed(&line->state)) == SLOT_VALID &&
+            admit_find_tier(blocks, &key, space_of(line), SLOT_TIER_HOST) != HINT_NONE) {
+            policy_cost(&blocks->policies[pool_class_of(&blocks->pool, slot)], slot, POLICY_FETCH);
+        }
+    }
+}
+
+int adopt_blocks(struct blocks *blocks, const struct adopt_terms *terms,
     const struct evict_sweep *sweep, struct adopt_found *out_found)
 {
     assert(blocks->ledger.entries != NULL);
     const struct adopt_chain none = {.first = POOL_NONE};
     struct adoption adoption = {
         .blocks = blocks,
-        .known = known,
+        .terms = terms,
         .found = {.lent = none, .loading = none, .read = none},
     };
     forget_hints(&blocks->index);
@@ -252,6 +293,7 @@ int adopt_blocks(struct blocks *blocks, const bool known[BLOCKS_SPACES],
     adopt_extents(blocks);
     int status = adopt_order(blocks, adoption.found.blocks);
     if (status == STATUS_OK) {
+        note_twins(blocks);
         *out_found = adoption.found;
     }
     return status;

@@ -23,17 +23,26 @@ struct adopt_chain {
 
 struct adopt_found {
     uint32_t blocks; /* hot, and found by their keys again */
+    uint32_t lost; /* of devices whose memory is gone */
     uint32_t dropped; /* of no known namespace, double, or not believed */
     struct adopt_chain lent; /* RESERVED: the ledger says to whom */
     struct adopt_chain loading; /* LOADING: something may still write them */
     struct adopt_chain read; /* LOADING, and a reader has the part that was there already */
 };
 
-/* Classes were adopted (pool_class_adopt()), `sweep` knows every lane of old, and `known` says of
- * each namespace number whether anybody can still ask for its blocks.
+/* What is believed of what the dead server left. */
+struct adopt_terms {
+    const bool *known; /* BLOCKS_SPACES: can anybody still ask for blocks of this namespace? */
+    /* A bit a device: its memory is not there any more, so all its slots are free, whoever fills or
+     * reads them: their memory of old is written by nobody who is ours, and must never be this
+     * device's memory again (the keeper forgot it). */
+    uint32_t lost_devices;
+};
+
+/* Classes were adopted (pool_class_adopt()), and `sweep` knows every lane of old.
  * Returns 0 and what was found, its chains for the caller to give to their owners; STATUS_MALFORMED
  * if the memory contradicts itself, STATUS_NO_MEMORY: start with other memory then. */
-int adopt_blocks(struct blocks *blocks, const bool known[BLOCKS_SPACES],
+int adopt_blocks(struct blocks *blocks, const struct adopt_terms *terms,
     const struct evict_sweep *sweep, struct adopt_found *out_found);
 
 /* Take the first slot of a chain, which is not empty. */

@@ -6,16 +6,17 @@
 #include <assert.h>
 #include <stddef.h>
 
-uint32_t blocks_slots(
-    uint64_t pool_bytes, uint64_t device_bytes, uint64_t extent_bytes, uint64_t slot_bytes_min)
+uint32_t blocks_slots(uint64_t pool_bytes, uint64_t device_bytes, uint32_t devices,
+    uint64_t extent_bytes, uint64_t slot_bytes_min)
 {
     if (slot_bytes_min == 0 || slot_bytes_min % POOL_PAGE_BYTES != 0 || extent_bytes == 0 ||
         extent_bytes % slot_bytes_min != 0 || pool_bytes == 0 || pool_bytes % extent_bytes != 0 ||
         device_bytes % extent_bytes != 0 || pool_bytes > SLOT_OFFSET_MAX ||
-        device_bytes > SLOT_OFFSET_MAX) {
+        device_bytes > SLOT_OFFSET_MAX || devices > SLOT_DEVICES ||
+        (devices == 0) != (device_bytes == 0)) {
         return 0;
     }
-    uint64_t slots = (pool_bytes + device_bytes) / slot_bytes_min;
+    uint64_t slots = (pool_bytes + devices * device_bytes) / slot_bytes_min;
     return slots > LAYOUT_SLOTS_MAX ? 0 : (uint32_t)slots;
 }
 
@@ -37,16 +38,22 @@ int blocks_open(
     if (status != STATUS_OK) {
         return status;
     }
-    uint32_t slots = blocks_slots(
-        limits->pool_bytes, limits->device_bytes, limits->extent_bytes, limits->slot_bytes_min);
+    uint32_t slots = blocks_slots(limits->pool_bytes, limits->device_bytes, limits->devices,
+        limits->extent_bytes, limits->slot_bytes_min);
     if (slots == 0 || slots != index.slots || index.header->pool_bytes != limits->pool_bytes ||
         limits->claims.sessions_max == 0 || limits->claims.claims_max == 0 ||
         limits->claims.claims_max > CLAIM_TABLE_MAX || limits->claims.waiters_max == 0 ||
         limits->claims.waiters_max > CLAIM_TABLE_MAX) {
         return STATUS_INVALID;
     }
-    uint32_t host_extents = (uint32_t)(limits->pool_bytes / limits->extent_bytes);
-    uint32_t extents = host_extents + (uint32_t)(limits->device_bytes / limits->extent_bytes);
+    const struct pool_shape shape = {
+        .extent_bytes = limits->extent_bytes,
+        .slot_bytes_min = limits->slot_bytes_min,
+        .host_extents = (uint32_t)(limits->pool_bytes / limits->extent_bytes),
+        .device_extents = (uint32_t)(limits->device_bytes / limits->extent_bytes),
+        .devices = limits->devices,
+    };
+    uint32_t extents = pool_shape_extents(&shape);
     struct ledger ledger;
     status = ledger_view(limits->ledger, limits->ledger_bytes, slots, extents, &ledger);
     if (status != STATUS_OK) {
@@ -54,20 +61,19 @@ int blocks_open(
     }
     *out = (struct blocks){.index = index, .counters = index.header->counter, .ledger = ledger};
     uint32_t reads = reads_for(limits, slots);
-    uint32_t holds = reads + SPILL_COUNT_MAX;
+    uint32_t holds = reads + SPILL_COUNT_MAX + limits->devices * MOVE_COUNT_MAX;
     uint32_t sessions = limits->claims.sessions_max;
     status = arena_open(
         pool_arena_bytes(extents, slots) + policy_arena_bytes(limits->policy, slots) +
             arena_bytes(slots, sizeof(uint8_t)) + arena_bytes(BLOCKS_SPACES, sizeof(uint32_t)) +
             claim_arena_bytes(&limits->claims) + quarantine_arena_bytes(slots) +
             hold_arena_bytes(holds, slots, sessions) + fetch_table_arena_bytes(reads, sessions) +
-            uses_arena_bytes(),
+            uses_arena_bytes() + move_arena_bytes(limits->devices, slots),
         &out->arena);
     if (status != STATUS_OK) {
         return status;
     }
-    pool_open(&out->pool, limits->extent_bytes, limits->slot_bytes_min, host_extents, extents,
-        &out->arena);
+    pool_open(&out->pool, &shape, &out->arena);
     policy_memory_open(&out->policy_memory, limits->policy, slots, &out->arena);
     for (uint32_t i = 0; i < POOL_CLASSES_MAX; i++) {
         policy_open(&out->policies[i], &out->policy_memory);
@@ -80,6 +86,7 @@ int blocks_open(
     fetch_table_open(
         &out->fetches, reads, sessions, limits->claims.seed, out->counters, &out->arena);
     uses_open(&out->uses, slots, &out->arena);
+    move_open(&out->moves, limits->devices, slots, &out->arena);
     return STATUS_OK;
 }
 

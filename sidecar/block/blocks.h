@@ -14,6 +14,7 @@
 #include "sidecar/block/fetch.h"
 #include "sidecar/block/hold.h"
 #include "sidecar/block/ledger.h"
+#include "sidecar/block/move.h"
 #include "sidecar/block/policy.h"
 #include "sidecar/block/pool.h"
 #include "sidecar/block/quarantine.h"
@@ -27,9 +28,10 @@
 
 struct blocks_limits {
     uint64_t pool_bytes; /* of host memory; a multiple of extent_bytes */
-    uint64_t device_bytes; /* of device memory, behind it; a multiple too; 0: none */
+    uint64_t device_bytes; /* of the memory of EACH device; a multiple too; 0: there are none */
     uint64_t extent_bytes; /* a multiple of slot_bytes_min; the largest block there can be */
     uint64_t slot_bytes_min; /* a multiple of 4096; smaller blocks take as much */
+    uint32_t devices; /* at most SLOT_DEVICES; 0 exactly if device_bytes is */
     enum policy_kind policy;
     uint64_t quarantine_ns; /* how long a slot with a possible late writer is held back */
     void *ledger; /* what the next server needs to know (ledger.h); NULL: there will be none */
@@ -53,16 +55,17 @@ struct blocks {
     struct holds holds;
     struct fetches fetches;
     struct spills spills;
+    struct moves moves;
     struct cold cold;
     struct uses uses;
     uint32_t tick_class; /* where evict_tick() goes on */
     bool pins_met; /* the last batch of victims had a pinned one: look before marking (V1) */
 };
 
-/* How many descriptors the index of such a pool needs, host and device extents together; 0 if the
- * sizes do not fit together. */
-uint32_t blocks_slots(
-    uint64_t pool_bytes, uint64_t device_bytes, uint64_t extent_bytes, uint64_t slot_bytes_min);
+/* How many descriptors the index of such a pool needs, extents of the host and of all devices
+ * together; 0 if the sizes do not fit together. */
+uint32_t blocks_slots(uint64_t pool_bytes, uint64_t device_bytes, uint32_t devices,
+    uint64_t extent_bytes, uint64_t slot_bytes_min);
 
 /* Open over a fresh index (layout_index_init() was called, no slot was ever used), or over one that
  * adopt_blocks() takes over before anything else is called.

@@ -71,21 +71,23 @@ static void move(struct pool *pool, uint32_t at, enum extent_where where)
     list_append(pool, list_of(pool, at), at);
 }
 
-void pool_open(struct pool *pool, uint64_t extent_bytes, uint64_t slot_bytes_min,
-    uint32_t host_extents, uint32_t extent_count, struct arena *arena)
+void pool_open(struct pool *pool, const struct pool_shape *shape, struct arena *arena)
 {
     const struct pool_list none = {.first = POOL_NONE, .last = POOL_NONE};
-    uint32_t per = (uint32_t)(extent_bytes / slot_bytes_min);
+    uint32_t per = (uint32_t)(shape->extent_bytes / shape->slot_bytes_min);
+    uint32_t extent_count = pool_shape_extents(shape);
     *pool = (struct pool){
-        .extent_bytes = extent_bytes,
-        .slot_bytes_min = slot_bytes_min,
+        .extent_bytes = shape->extent_bytes,
+        .slot_bytes_min = shape->slot_bytes_min,
         .per = per,
         .extent_count = extent_count,
-        .host_extents = host_extents,
+        .host_extents = shape->host_extents,
+        .device_extents = shape->device_extents,
+        .devices = shape->devices,
         .extents = arena_take(arena, extent_count, sizeof(struct pool_extent)),
         .next = arena_take(arena, (uint64_t)extent_count * per, sizeof(uint32_t)),
     };
-    for (uint32_t i = 0; i < POOL_TIERS; i++) {
+    for (uint32_t i = 0; i < SLOT_TIERS; i++) {
         pool->sides[i] = (struct pool_side){.free = none, .draining = none};
     }
     for (uint32_t i = 0; i < extent_count; i++) {

@@ -1,13 +1,16 @@
 /* pool: who has which slot: size classes, and the extents that move between them.
  *
- *            host memory                      device memory: numbers, never dereferenced here
- *   pool     ┌ extent 0 ┬ extent 1 ┬ … ┬ host_extents ┬ …      extent e owns the slot numbers
- *            │ class 0  │ class 1  │   │   class 2    │        [e * per, (e + 1) * per)
- *            └──────────┴──────────┴───┴──────────────┴─       per = extent_bytes / slot_bytes_min
+ *            host memory                  device 0: numbers, never dereferenced here
+ *   pool     ┌ extent 0 ┬ extent 1 ┬ … ┬ host_extents ┬ … ┬ device 1 …   extent e owns the slot
+ *            │ class 0  │ class 1  │   │   class 2    │   │              numbers [e * per,
+ *            └──────────┴──────────┴───┴──────────────┴───┴─             (e + 1) * per)
+ *
+ *   per = extent_bytes / slot_bytes_min; each device has device_extents of them
  *   class 0  slots of 2 MiB, packed from the extent's start; as many as fit, at most `per`
  *
- * A class is of one size and one tier, and so is all that moves: a class has extents of its own
- * tier alone, and what drains or idles in one tier is nothing to the other.
+ * A tier is host memory, or one device. A class is of one size and one tier, and so is all that
+ * moves: a class has extents of its own tier alone, and what drains or idles in one tier is nothing
+ * to the others.
  *
  *   extent:  FREE ──▶ OPEN ⇄ FULL      OPEN has a free slot; FREE again when its last slot is home
  *                      └──▶ DRAINING   nothing is taken from it; emptied it joins another class,
@@ -31,9 +34,8 @@
 #define POOL_CLASSES_MAX 255u
 #define POOL_PAGE_BYTES 4096u
 #define POOL_NONE UINT32_MAX
-#define POOL_TIERS 2u /* enum slot_tier */
 
-static_assert(SLOT_TIER_HOST == 0 && SLOT_TIER_DEVICE + 1 == POOL_TIERS, "a tier is an index");
+static_assert(SLOT_TIER_HOST == 0 && SLOT_TIER_LAST + 1 == SLOT_TIERS, "a tier is an index");
 
 struct blocks;
 
@@ -77,25 +79,41 @@ struct pool_side {
     struct pool_list free; /* extents without a class */
     struct pool_list draining;
     uint64_t evicted_bytes; /* in all its classes, ever: the clock of pool_idle() */
+    bool off; /* its memory cannot be used by this server: no class of it is taken */
+};
+
+/* What a pool is made of; fixed at open. */
+struct pool_shape {
+    uint64_t extent_bytes;
+    uint64_t slot_bytes_min;
+    uint32_t host_extents; /* the first ones */
+    uint32_t device_extents; /* of each device, one device behind the other */
+    uint32_t devices;
 };
 
 struct pool {
     uint64_t extent_bytes;
     uint64_t slot_bytes_min;
     uint32_t per; /* slot numbers an extent owns */
-    uint32_t extent_count; /* of both tiers */
-    uint32_t host_extents; /* the first ones; the others are device memory */
+    uint32_t extent_count; /* of all tiers */
+    uint32_t host_extents;
+    uint32_t device_extents;
+    uint32_t devices;
     uint32_t class_count;
     struct pool_extent *extents;
     uint32_t *next; /* one a slot: links of an extent's stack, and of the quarantine */
-    struct pool_side sides[POOL_TIERS];
+    struct pool_side sides[SLOT_TIERS];
     struct pool_class classes[POOL_CLASSES_MAX];
 };
 
 /* Called by blocks_open(). */
 uint64_t pool_arena_bytes(uint32_t extent_count, uint32_t slots);
-void pool_open(struct pool *pool, uint64_t extent_bytes, uint64_t slot_bytes_min,
-    uint32_t host_extents, uint32_t extent_count, struct arena *arena);
+void pool_open(struct pool *pool, const struct pool_shape *shape, struct arena *arena);
+
+static inline uint32_t pool_shape_extents(const struct pool_shape *shape)
+{
+    return shape->host_extents + shape->devices * shape->device_extents;
+}
 
 /* Take a free slot of a class into `state` (RESERVED or LOADING).
  * Returns 0, or STATUS_BUSY if neither a slot nor an extent of its tier is free: evict_room(). */
@@ -122,9 +140,43 @@ void pool_undrain(struct blocks *blocks, uint32_t extent);
 /* Make a draining extent the last of those of its tier. */
 void pool_drain_later(struct blocks *blocks, uint32_t extent);
 
+/* The device behind this tier cannot be used: pool_class_take() says so from now on. Its slots keep
+ * their numbers. */
+static inline void pool_tier_off(struct pool *pool, enum slot_tier tier)
+{
+    assert(tier != SLOT_TIER_HOST && tier < SLOT_TIERS);
+    pool->sides[tier].off = true;
+}
+
+/* Tiers that the pool has: 0 is host memory, the others its devices. */
+static inline uint32_t pool_tiers(const struct pool *pool)
+{
+    return 1 + pool->devices;
+}
+
+/* How many extents a tier has, and the number of its first; 0 of a tier that there is not. */
 static inline uint32_t pool_tier_extents(const struct pool *pool, enum slot_tier tier)
 {
-    return tier == SLOT_TIER_HOST ? pool->host_extents : pool->extent_count - pool->host_extents;
+    if (tier == SLOT_TIER_HOST) {
+        return pool->host_extents;
+    }
+    return (uint32_t)tier < pool_tiers(pool) ? pool->device_extents : 0;
+}
+
+static inline uint32_t pool_tier_first(const struct pool *pool, enum slot_tier tier)
+{
+    return tier == SLOT_TIER_HOST
+               ? 0
+               : pool->host_extents + slot_device_of(tier) * pool->device_extents;
+}
+
+/* How many slot numbers a tier has, and the first of them; 0 of a tier that there is not. */
+static inline uint32_t pool_tier_slots(
+    const struct pool *pool, enum slot_tier tier, uint32_t *out_first)
+{
+    uint32_t extents = pool_tier_extents(pool, tier);
+    *out_first = extents == 0 ? 0 : pool_tier_first(pool, tier) * pool->per;
+    return extents * pool->per;
 }
 
 /* Was all that its tier holds evicted once over since anybody used this class? Its model is gone.
@@ -143,7 +195,9 @@ static inline uint32_t pool_extent_of(const struct pool *pool, uint32_t slot)
 
 static inline enum slot_tier pool_extent_tier(const struct pool *pool, uint32_t extent)
 {
-    return extent < pool->host_extents ? SLOT_TIER_HOST : SLOT_TIER_DEVICE;
+    return extent < pool->host_extents
+               ? SLOT_TIER_HOST
+               : slot_tier_of_device((extent - pool->host_extents) / pool->device_extents);
 }
 
 /* Of any slot, in use or not. */
@@ -172,7 +226,7 @@ static inline uint64_t pool_place(const struct pool *pool, uint32_t slot, uint64
 {
     uint32_t extent = pool_extent_of(pool, slot);
     uint64_t within = slot - extent * pool->per;
-    uint32_t first = pool_tier(pool, slot) == SLOT_TIER_HOST ? 0 : pool->host_extents;
+    uint32_t first = pool_tier_first(pool, pool_extent_tier(pool, extent));
     return (extent - first) * pool->extent_bytes + within * slot_bytes;
 }
 

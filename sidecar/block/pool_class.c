@@ -70,13 +70,19 @@ static uint32_t find_class(const struct pool *pool, uint64_t slot_bytes, enum sl
     return tierless;
 }
 
+uint32_t pool_class_find(const struct pool *pool, uint64_t slot_bytes, enum slot_tier tier)
+{
+    uint32_t class = find_class(pool, slot_bytes, tier);
+    return class == POOL_NONE || pool->classes[class].tierless ? POOL_NONE : class;
+}
+
 int pool_class_take(
     struct pool *pool, uint64_t block_bytes, enum slot_tier tier, uint32_t *out_class)
 {
     if (block_bytes == 0) {
         return STATUS_INVALID;
     }
-    if (pool_tier_extents(pool, tier) == 0) {
+    if (pool_tier_extents(pool, tier) == 0 || pool->sides[tier].off) {
         return STATUS_UNSUPPORTED;
     }
     if (block_bytes > pool->extent_bytes) {
@@ -141,7 +147,7 @@ int pool_class_adopt(struct blocks *blocks, uint32_t class, uint64_t slot_bytes)
         return STATUS_MALFORMED;
     }
     struct pool_class adopted = make(pool, slot_bytes, SLOT_TIER_HOST);
-    if (pool_tier_extents(pool, SLOT_TIER_DEVICE) > 0) {
+    if (pool->devices > 0) {
         uint32_t extent = find_extent(blocks, class);
         adopted.tierless = extent == POOL_NONE;
         adopted.tier = adopted.tierless ? SLOT_TIER_HOST : pool_extent_tier(pool, extent);

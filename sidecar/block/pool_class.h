@@ -1,8 +1,8 @@
 /* pool_class: which sizes there are, in which tier, and who uses them.
  *
  * Called by session/welcome (take), session (drop), and sidecar/recover (adopt). Always: a class is
- * of one slot size and one tier while it has users or extents; no two classes are of the same. Two
- * tiers have two classes of a size: their slots cannot stand in for each other.
+ * of one slot size and one tier while it has users or extents; no two classes are of the same. Each
+ * tier has a class of its own of a size: their slots cannot stand in for each other.
  */
 #ifndef CISTERN_SIDECAR_BLOCK_POOL_CLASS_H
 #define CISTERN_SIDECAR_BLOCK_POOL_CLASS_H
@@ -14,10 +14,14 @@
 /* The class of blocks of `block_bytes` in this tier, made if need be; taken once per session and
  * tier, which is one user of it until pool_class_drop(). A class without users and extents makes
  * room for another. Returns 0; STATUS_INVALID for 0 bytes; STATUS_UNSUPPORTED if the pool has
- * nothing of this tier; STATUS_TOO_LARGE if it is above an extent; STATUS_LIMIT if POOL_CLASSES_MAX
- * other ones are in use. */
+ * nothing of this tier, or that is off (pool_tier_off()); STATUS_TOO_LARGE if it is above an
+ * extent; STATUS_LIMIT if POOL_CLASSES_MAX other ones are in use. */
 int pool_class_take(
     struct pool *pool, uint64_t block_bytes, enum slot_tier tier, uint32_t *out_class);
+
+/* The class of slots of this size in this tier, or POOL_NONE: none was taken yet. For copies
+ * between tiers, which make no class: the keeper would not know of it. */
+uint32_t pool_class_find(const struct pool *pool, uint64_t slot_bytes, enum slot_tier tier);
 
 /* One user less. */
 void pool_class_drop(struct pool *pool, uint32_t class);

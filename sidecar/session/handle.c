@@ -6,6 +6,7 @@
 #include "sidecar/block/admit.h"
 #include "sidecar/block/claim.h"
 #include "sidecar/block/fetch.h"
+#include "sidecar/block/move_down.h"
 #include "sidecar/session/gather.h"
 #include "sidecar/session/lend.h"
 #include "sidecar/session/reply.h"
@@ -41,17 +42,19 @@ static void bad(struct session *session, const char *what)
 static void handle_grant(struct session *session, uint32_t seat, const struct request *request)
 {
     _Atomic uint64_t *counters = session->table->blocks->counters;
+    bool device = (request->flags & REQUEST_DEVICE) != 0;
+    uint32_t kind = device ? REPLY_DEVICE : 0;
     struct reply reply = {.type = REPLY_GRANT, .cookie = request->cookie};
     uint32_t count = request->count < GRANTS_A_REQUEST ? request->count : GRANTS_A_REQUEST;
     reply.status = count == 0 ? STATUS_INVALID : STATUS_OK;
     for (uint32_t i = 0; i < count; i++) {
-        reply.status = lend_slot(session, count - i, &reply);
+        reply.status = lend_slot(session, device, count - i, &reply);
         if (reply.status != STATUS_OK) {
             counter_add(counters, COUNTER_grants_refused, 1);
             break;
         }
         counter_add(counters, COUNTER_grants, 1);
-        reply.flags = i + 1 == count ? REPLY_LAST : 0;
+        reply.flags = kind | (i + 1 == count ? REPLY_LAST : 0);
         reply_send(session, seat, &reply);
     }
     if (reply.status != STATUS_OK) {
@@ -59,13 +62,31 @@ static void handle_grant(struct session *session, uint32_t seat, const struct re
             .type = REPLY_GRANT,
             .status = reply.status,
             .cookie = request->cookie,
-            .flags = REPLY_LAST,
+            .flags = REPLY_LAST | kind,
         };
         reply_send(session, seat, &last);
     }
 }
 
-/* The block is hot, or cannot be: either way its claim is over for this session. */
+static bool reads(void *context, uint32_t place)
+{
+    const struct session *committer = context;
+    const struct session *session = committer->table->places[place];
+    return session != NULL && session->device == committer->device;
+}
+
+/* The block is hot on the session's device: those who read that one are told, and others get a copy
+ * in host memory. */
+static void settle_device(struct session *session, const struct request *request)
+{
+    struct session_table *table = session->table;
+    struct claim_filter filter = {.reads = reads, .context = session};
+    struct fetch_means means = reply_means(table);
+    move_down_committed(table->blocks, &request->key, (uint16_t)session->space, &filter, &means);
+}
+
+/* The block is hot in host memory, or cannot be hot: either way its claim is over for this session.
+ */
 static void settle_claim(struct session *session, const struct request *request, bool hot)
 {
     struct session_table *table = session->table;
@@ -106,6 +127,8 @@ static void handle_commit(struct session *session, const struct request *request
     uint32_t slot = request->slot;
     uint64_t generation = request->generation;
     bool duplicate = false;
+    bool device =
+        !session->isolated && pool_tier(&session->table->blocks->pool, slot) != SLOT_TIER_HOST;
     int status = lend_filled(session, &slot, &generation, request->bytes);
     if (status == STATUS_OK) {
         const struct key *parent = (request->flags & REQUEST_PARENT) != 0 ? &request->parent : NULL;
@@ -115,15 +138,23 @@ static void handle_commit(struct session *session, const struct request *request
     if (status == STATUS_OK) {
         uses_note(&session->table->blocks->uses, (uint32_t)request->key.word[3]);
     }
-    settle_claim(session, request, status == STATUS_OK);
+    if (status == STATUS_OK && device) {
+        settle_device(session, request);
+    } else {
+        settle_claim(session, request, status == STATUS_OK);
+    }
 }
 
-/* Can the session read the block now? Sessions read host memory alone: to them a block that only a
- * device has is one to compute, or to wait for. */
+/* Can the session read the block now, in host memory or on its device? To it a block that only
+ * another device has is one to fetch, to compute, or to wait for. */
 static bool is_hot(const struct session *session, const struct key *key)
 {
+    const struct blocks *blocks = session->table->blocks;
     uint16_t space = (uint16_t)session->space;
-    return admit_find_tier(session->table->blocks, key, space, SLOT_TIER_HOST) != HINT_NONE;
+    return admit_find_tier(blocks, key, space, SLOT_TIER_HOST) != HINT_NONE ||
+           (session->device != SESSION_NO_DEVICE &&
+               admit_find_tier(blocks, key, space, slot_tier_of_device(session->device)) !=
+                   HINT_NONE);
 }
 
 static void handle_claim(struct session *session, uint32_t seat, const struct request *request)

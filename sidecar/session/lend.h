@@ -2,17 +2,18 @@
  *
  * A trusted client is lent a slot of the pool; an isolated one a place of its staging segment,
  * which is copied into a slot when it commits. Called by handle, on the server's loop. The client
- * sees one thing in both cases: (slot, generation), an offset, and room for a block.
+ * sees one thing in all cases: (slot, generation), an offset, and room for a block. A client with a
+ * device may be lent slots of that one's memory besides.
  */
 #ifndef CISTERN_SIDECAR_SESSION_LEND_H
 #define CISTERN_SIDECAR_SESSION_LEND_H
 
 #include "sidecar/session/session.h"
 
-/* Lend one slot; evicts for `wanted` of them if none is free. Fills slot, generation, offset and
- * bytes of the reply. Returns 0, STATUS_LIMIT (too many lent already) or STATUS_BUSY (nothing to
- * evict). */
-int lend_slot(struct session *session, uint32_t wanted, struct reply *reply);
+/* Lend one slot, of the session's device or of host memory; evicts for `wanted` of them if none is
+ * free. Fills slot, generation, offset and bytes of the reply. Returns 0, STATUS_LIMIT (too many
+ * lent already), STATUS_BUSY (nothing to evict) or STATUS_UNSUPPORTED (it has no device). */
+int lend_slot(struct session *session, bool device, uint32_t wanted, struct reply *reply);
 
 /* Is this slot or place lent to the session, under this generation? The numbers are the client's.
  */

@@ -76,7 +76,7 @@ struct session *session_new(struct session_table *table, int socket, uint32_t ui
         .socket = socket,
         .pidfd = -1,
         .bell = -1,
-        .greeted_ns = table->now_ns,
+        .device = SESSION_NO_DEVICE,
         .lane_client = SEGMENT_NONE,
         .lane_server = SEGMENT_NONE,
         .lent = GRANT_LIST_EMPTY,
@@ -170,6 +170,7 @@ static void slots_come_home(struct session *session, bool clean)
             pool_give(blocks, slot);
         }
     }
+    session->device_lent = 0;
     counter_add(blocks->counters, COUNTER_grants_returned, count);
     if (rest && count > 0) {
         log_line(table->log, LOG_INFO, "session",
@@ -209,6 +210,9 @@ void session_end(struct session *session, bool clean)
         registry_drop(&table->registry, session->space);
         table->promised_bytes -= session->promised_bytes;
         pool_class_drop(&table->blocks->pool, session->size_class);
+        if (session->device != SESSION_NO_DEVICE) {
+            pool_class_drop(&table->blocks->pool, session->device_class);
+        }
         if (session->welcomed) {
             enum counter how = clean ? COUNTER_sessions_closed : COUNTER_sessions_dead;
             counter_add(table->blocks->counters, how, 1);

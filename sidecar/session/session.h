@@ -15,6 +15,7 @@
 #include "shm/segment.h"
 #include "sidecar/block/adopt.h"
 #include "sidecar/block/blocks.h"
+#include "sidecar/block/move_up.h"
 #include "sidecar/config.h"
 #include "sidecar/keep.h"
 #include "sidecar/log.h"
@@ -33,6 +34,8 @@ struct door;
 #define SESSION_PLACES (1u << SESSION_INDEX_BITS)
 #define SESSION_TOUCHED 4096u /* blocks whose repeated touches are noticed */
 #define SESSION_GREETINGS 64u /* connections that have not said hello yet */
+
+#define SESSION_NO_DEVICE UINT32_MAX
 
 enum session_state { SESSION_GREETING, SESSION_ATTACHED, SESSION_REVOKED };
 
@@ -59,7 +62,7 @@ struct session {
     struct loop_watch *socket_watch;
     struct loop_watch *pid_watch;
     struct loop_watch *bell_watch;
-    uint64_t greeted_ns; /* when the connection came */
+    uint64_t greeted_ns; /* first tick after the connection came; 0 before */
 
     /* From the attach on. */
     bool welcomed; /* the client knows that it is attached */
@@ -67,6 +70,8 @@ struct session {
     bool late_writes; /* a device may write its slots after its death */
     uint32_t space;
     uint32_t size_class; /* in host memory */
+    uint32_t device; /* number of its GPU, or SESSION_NO_DEVICE */
+    uint32_t device_class; /* in that one's memory */
     uint64_t block_bytes;
     struct lane_shape shape;
     struct segment lane_client; /* mapped read-only */
@@ -78,7 +83,9 @@ struct session {
     bool events_sent;
     struct grant_list lent; /* slots of the pool; trusted clients */
     struct staging staging; /* isolated clients */
-    uint32_t grants_max;
+    uint32_t grants_max; /* of slots in host memory, or places of staging */
+    uint32_t device_lent; /* of `lent`, those in device memory */
+    uint32_t device_grants_max;
     uint64_t promised_bytes; /* what its pins may hold */
     uint64_t epoch; /* of its attach */
     bool held; /* the keeper knows it */
@@ -97,6 +104,8 @@ struct session_record {
     uint32_t seats;
     uint32_t pins;
     uint32_t late_writes;
+    uint32_t device; /* its number and 1; 0: none */
+    uint32_t zero;
 };
 
 #define SESSION_FDS 3u /* lane's client part, its server part, pidfd */
@@ -144,6 +153,14 @@ struct session *session_find(const struct session_table *table, uint32_t number)
 static inline uint32_t session_place(const struct session *session)
 {
     return session->number % SESSION_PLACES;
+}
+
+/* Of a session that has one: what is needed to bring blocks up to its device. */
+static inline struct move_up_reader session_reader(const struct session *session)
+{
+    return (struct move_up_reader){.device = session->device,
+        .class = session->device_class,
+        .space = (uint16_t)session->space};
 }
 
 /* How many sessions of this user attached here, and did not give their lane back? */

@@ -27,6 +27,7 @@ int session_hold(struct session *session)
         .seats = session->shape.seats,
         .pins = session->shape.pins,
         .late_writes = session->late_writes,
+        .device = session->device == SESSION_NO_DEVICE ? 0 : session->device + 1,
     };
     const int fds[SESSION_FDS] = {session->lane_client.fd, session->lane_server.fd, session->pidfd};
     int status = keep_hold(session->table->keep, KEEP_SESSION, session->number, &record,
@@ -76,15 +77,41 @@ static bool is_sound(
            table->active_count < SESSION_PLACES;
 }
 
-/* The session's use of a class and of a namespace: as at its attach. */
-static int join(struct session *session)
+/* The session's use of its device's class; it has none if the device is not there any more. */
+static int join_device(struct session *session, uint32_t device)
+{
+    struct pool *pool = &session->table->blocks->pool;
+    if (device >= pool->devices) {
+        return STATUS_MALFORMED;
+    }
+    int status = pool_class_take(
+        pool, session->block_bytes, slot_tier_of_device(device), &session->device_class);
+    if (status == STATUS_OK) {
+        session->device = device;
+    }
+    return status == STATUS_UNSUPPORTED ? STATUS_OK : status;
+}
+
+/* The session's use of classes and of a namespace: as at its attach. `device`: as in its record. */
+static int join(struct session *session, uint32_t device)
 {
     struct session_table *table = session->table;
-    int status = pool_class_take(
-        &table->blocks->pool, session->block_bytes, SLOT_TIER_HOST, &session->size_class);
+    struct pool *pool = &table->blocks->pool;
+    int status = pool_class_take(pool, session->block_bytes, SLOT_TIER_HOST, &session->size_class);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    if (device > 0) {
+        status = join_device(session, device - 1);
+    }
     if (status == STATUS_OK && !registry_join(&table->registry, session->space)) {
-        pool_class_drop(&table->blocks->pool, session->size_class);
         status = STATUS_MALFORMED;
+    }
+    if (status != STATUS_OK) {
+        pool_class_drop(pool, session->size_class);
+        if (session->device != SESSION_NO_DEVICE) {
+            pool_class_drop(pool, session->device_class);
+        }
     }
     return status;
 }
@@ -123,6 +150,7 @@ int session_adopt(struct session_table *table, uint32_t number, const struct ses
         .pidfd = fds[2],
         .bell = -1,
         .late_writes = record->late_writes != 0,
+        .device = SESSION_NO_DEVICE,
         .welcomed = true,
         .space = record->space,
         .block_bytes = record->block_bytes,
@@ -142,7 +170,7 @@ int session_adopt(struct session_table *table, uint32_t number, const struct ses
             table->loop, session->pidfd, LOOP_LEVEL, process_ended, session, &session->pid_watch);
     }
     if (status == STATUS_OK) {
-        status = join(session);
+        status = join(session, record->device);
     }
     if (status != STATUS_OK) {
         loop_unwatch(table->loop, session->pid_watch);

@@ -5,6 +5,7 @@
 #include "shm/status.h"
 #include "sidecar/block/pool_class.h"
 #include "sidecar/session/peer_process.h"
+#include "sidecar/session/welcome_device.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -25,6 +26,7 @@ struct draft {
     struct session *session;
     const struct hello *hello;
     const struct welcome_gifts *gifts;
+    int device_status; /* why it has no device, though it asked for one; `why` says more */
     char why[HELLO_WHY];
 };
 
@@ -121,6 +123,10 @@ static int choose_space(struct draft *draft)
         session->late_writes = (hello->flags & HELLO_LATE_WRITES) != 0;
         session->block_bytes = hello->space.block_bytes;
     }
+    if (status == STATUS_OK && (hello->flags & HELLO_DEVICE) != 0) {
+        draft->device_status =
+            welcome_device_choose(session, hello, draft->gifts, draft->why, sizeof draft->why);
+    }
     return status;
 }
 
@@ -146,6 +152,9 @@ static int choose_quotas(struct draft *draft)
     uint64_t pool_bytes = draft->gifts->pool_bytes;
     uint64_t slot_bytes = pool_slot_bytes(&table->blocks->pool, session->size_class);
     uint64_t pins = pins_bytes(draft) / slot_bytes / draft->hello->seats;
+    uint64_t device_pins =
+        welcome_device_quotas(session, draft->gifts, draft->hello->seats, draft->hello->grants);
+    pins = pins < device_pins ? pins : device_pins;
     if (pins > draft->hello->pins) {
         pins = draft->hello->pins;
     }
@@ -223,6 +232,10 @@ static int hold(struct draft *draft)
     session->epoch = draft->gifts->epoch;
     int status = keep_hold(
         table->keep, KEEP_CLASS, session->size_class, &slot_bytes, sizeof slot_bytes, NULL, 0);
+    if (status == STATUS_OK && session->device != SESSION_NO_DEVICE) {
+        status = keep_hold(table->keep, KEEP_CLASS, session->device_class, &slot_bytes,
+            sizeof slot_bytes, NULL, 0);
+    }
     if (status == STATUS_OK) {
         status = session_hold(session);
     }
@@ -239,7 +252,7 @@ static int send_welcome(struct draft *draft)
     const struct welcome_gifts *gifts = draft->gifts;
     const struct pool *pool = &session->table->blocks->pool;
     int lane_server = segment_open_readonly(&session->lane_server);
-    int fds[HELLO_FD_MAX] = {
+    int fds[HELLO_FDS] = {
         [HELLO_FD_INDEX] = gifts->index_readonly,
         [HELLO_FD_BELL] = session->bell,
         [HELLO_FD_LANE_CLIENT] = session->lane_client.fd,
@@ -265,7 +278,12 @@ static int send_welcome(struct draft *draft)
         .staging_bytes = session->isolated ? session->staging.segment.bytes : 0,
         .epoch = gifts->epoch,
         .host_slots = pool->host_extents * pool->per,
+        .device_status = draft->device_status,
     };
+    if (draft->device_status != STATUS_OK) {
+        memcpy(welcome.why, draft->why, sizeof welcome.why);
+    }
+    welcome_device_fill(session, gifts, &welcome, fds);
     int status = lane_server < 0
                      ? STATUS_IO
                      : hello_send(session->socket, &welcome, sizeof welcome, fds, welcome.fds);

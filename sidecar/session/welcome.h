@@ -7,6 +7,7 @@
 #define CISTERN_SIDECAR_SESSION_WELCOME_H
 
 #include "shm/hello.h"
+#include "sidecar/device/devices.h"
 #include "sidecar/session/session.h"
 
 /* What every client is given; borrowed from the server, constant while the door is open. */
@@ -17,6 +18,8 @@ struct welcome_gifts {
     uint64_t index_bytes;
     uint64_t pool_bytes;
     uint64_t epoch;
+    const struct device_gift *devices; /* by number */
+    uint32_t device_count;
 };
 
 /* Make the greeting session an attached one, have `watch` watch its bell and its process, and only

@@ -14,10 +14,14 @@
 #include <string.h>
 
 #define FIXTURE_PINS 64u
+#define FIXTURE_TIERS 2u /* of host memory and one device */
 #define FIXTURE_COLD 256u /* hints of cold blocks that the index has room for, as a server's has */
 
 struct fixture {
     void *index;
+    uint64_t index_bytes;
+    void *ledger; /* NULL: none is kept */
+    struct blocks_limits limits;
     struct blocks blocks;
     /* A stand-in for the lanes: one thread's pin records, read by the real pin_sweep(). */
     _Atomic uint32_t pins[FIXTURE_PINS];
@@ -48,9 +52,10 @@ static inline void fixture_unpin(struct fixture *fixture, uint32_t record)
     shared32_store_release(&fixture->pins[record], 0);
 }
 
-/* A pool of `host` extents and behind them `device` ones, of `per` slots of 4096 bytes. */
-static inline void fixture_open_tiers(
-    struct fixture *fixture, uint32_t host, uint32_t device, uint32_t per, enum policy_kind policy)
+/* A pool of `host` extents and behind them `device` ones of each of the devices, of `per` slots of
+ * 4096 bytes. */
+static inline void fixture_open_devices(struct fixture *fixture, uint32_t host, uint32_t devices,
+    uint32_t device, uint32_t per, enum policy_kind policy)
 {
     *fixture = (struct fixture){0};
     struct blocks_limits limits = {
@@ -58,6 +63,7 @@ static inline void fixture_open_tiers(
         .device_bytes = (uint64_t)device * per * 4096,
         .extent_bytes = (uint64_t)per * 4096,
         .slot_bytes_min = 4096,
+        .devices = devices,
         .policy = policy,
         .quarantine_ns = 1000,
         .claims = {.sessions_max = 8,
@@ -67,9 +73,11 @@ static inline void fixture_open_tiers(
             .waits_per_session = 4,
             .seed = 1},
     };
-    uint32_t slots = blocks_slots(
-        limits.pool_bytes, limits.device_bytes, limits.extent_bytes, limits.slot_bytes_min);
+    uint32_t slots = blocks_slots(limits.pool_bytes, limits.device_bytes, limits.devices,
+        limits.extent_bytes, limits.slot_bytes_min);
     uint64_t bytes = layout_index_bytes(slots, FIXTURE_COLD);
+    fixture->index_bytes = bytes;
+    fixture->limits = limits;
     fixture->index = aligned_alloc(LAYOUT_PAGE_BYTES, bytes);
     assert_non_null(fixture->index);
     memset(fixture->index, 0, bytes);
@@ -77,7 +85,13 @@ static inline void fixture_open_tiers(
     assert_int_equal(blocks_open(&fixture->blocks, &limits, fixture->index, bytes), STATUS_OK);
 }
 
-/* Of host memory alone. */
+/* Of host memory and one device; with 0 extents of it, of host memory alone. */
+static inline void fixture_open_tiers(
+    struct fixture *fixture, uint32_t host, uint32_t device, uint32_t per, enum policy_kind policy)
+{
+    fixture_open_devices(fixture, host, device > 0, device, per, policy);
+}
+
 static inline void fixture_open(
     struct fixture *fixture, uint32_t extents, uint32_t per, enum policy_kind policy)
 {
@@ -88,6 +102,7 @@ static inline void fixture_close(struct fixture *fixture)
 {
     blocks_close(&fixture->blocks);
     free(fixture->index);
+    free(fixture->ledger);
 }
 
 /* Keys that differ in every word. */

@@ -14,6 +14,7 @@ struct heir {
     uint64_t index_bytes;
     struct blocks_limits limits;
     bool known[BLOCKS_SPACES];
+    uint32_t lost_devices; /* a bit each */
     uint64_t slot_bytes[POOL_CLASSES_MAX]; /* what the keeper knows of classes */
     uint32_t classes;
 };
@@ -23,13 +24,13 @@ static inline struct blocks *heir_blocks(struct heir *heir)
     return &heir->fixture.blocks;
 }
 
-/* A pool of `host` extents and behind them `device` ones, of `per` slots of 4096 bytes, and a
- * ledger. */
-static inline void heir_open_tiers(
-    struct heir *heir, uint32_t host, uint32_t device, uint32_t per, enum policy_kind policy)
+/* A pool of `host` extents and behind them `device` ones of each of the devices, of `per` slots of
+ * 4096 bytes, and a ledger. */
+static inline void heir_open_devices(struct heir *heir, uint32_t host, uint32_t devices,
+    uint32_t device, uint32_t per, enum policy_kind policy)
 {
     memset(heir, 0, sizeof *heir);
-    uint32_t extents = host + device;
+    uint32_t extents = host + devices * device;
     uint32_t slots = extents * per;
     heir->index_bytes = layout_index_bytes(slots, 0);
     heir->ledger_bytes = ledger_bytes(slots, extents);
@@ -44,6 +45,7 @@ static inline void heir_open_tiers(
         .device_bytes = (uint64_t)device * per * 4096,
         .extent_bytes = (uint64_t)per * 4096,
         .slot_bytes_min = 4096,
+        .devices = devices,
         .policy = policy,
         .quarantine_ns = 1000,
         .ledger = heir->ledger,
@@ -63,7 +65,13 @@ static inline void heir_open_tiers(
         STATUS_OK);
 }
 
-/* Of host memory alone. */
+/* Of host memory and one device; with 0 extents of it, of host memory alone. */
+static inline void heir_open_tiers(
+    struct heir *heir, uint32_t host, uint32_t device, uint32_t per, enum policy_kind policy)
+{
+    heir_open_devices(heir, host, device > 0, device, per, policy);
+}
+
 static inline void heir_open(
     struct heir *heir, uint32_t extents, uint32_t per, enum policy_kind policy)
 {
@@ -91,7 +99,8 @@ static inline int heir_succeed(struct heir *heir, struct adopt_found *out_found)
     for (uint32_t i = 0; i < heir->classes; i++) {
         assert_int_equal(pool_class_adopt(blocks, i, heir->slot_bytes[i]), STATUS_OK);
     }
-    return adopt_blocks(blocks, heir->known, &sweep, out_found);
+    const struct adopt_terms terms = {.known = heir->known, .lost_devices = heir->lost_devices};
+    return adopt_blocks(blocks, &terms, &sweep, out_found);
 }
 
 static inline void heir_close(struct heir *heir)

@@ -7,7 +7,7 @@
 #define PER 8u
 
 static struct fixture fixture;
-static uint32_t classes[POOL_TIERS];
+static uint32_t classes[FIXTURE_TIERS];
 
 static int set_up(void **state)
 {
@@ -71,13 +71,13 @@ static void hot_in_both_is_found_in_both_and_in_the_host_first(void **state)
 static void evicted_from_one_it_stays_in_the_other(void **state)
 {
     (void)state;
-    for (uint32_t gone = 0; gone < POOL_TIERS; gone++) {
+    for (uint32_t gone = 0; gone < FIXTURE_TIERS; gone++) {
         uint64_t number = 1 + gone;
-        uint32_t slots[POOL_TIERS];
-        for (uint32_t tier = 0; tier < POOL_TIERS; tier++) {
+        uint32_t slots[FIXTURE_TIERS];
+        for (uint32_t tier = 0; tier < FIXTURE_TIERS; tier++) {
             slots[tier] = fixture_commit(&fixture, classes[tier], number, NULL);
         }
-        uint32_t stays = POOL_TIERS - 1 - gone;
+        uint32_t stays = FIXTURE_TIERS - 1 - gone;
         evict(slots[gone]);
         assert_int_equal(fixture_find(&fixture, number), slots[stays]);
         assert_int_equal(fixture_find_in(&fixture, number, (enum slot_tier)gone), HINT_NONE);
@@ -97,10 +97,10 @@ static void evicted_from_one_it_stays_in_the_other(void **state)
 static void a_second_one_in_its_tier_is_a_duplicate(void **state)
 {
     (void)state;
-    for (uint32_t tier = 0; tier < POOL_TIERS; tier++) {
+    for (uint32_t tier = 0; tier < FIXTURE_TIERS; tier++) {
         (void)fixture_commit(&fixture, classes[tier], 1, NULL);
     }
-    for (uint32_t tier = 0; tier < POOL_TIERS; tier++) {
+    for (uint32_t tier = 0; tier < FIXTURE_TIERS; tier++) {
         uint32_t slot;
         uint64_t generation;
         bool duplicate = false;
@@ -120,7 +120,7 @@ static void a_second_one_in_its_tier_is_a_duplicate(void **state)
 static void place_and_tier_are_those_of_the_slot(void **state)
 {
     (void)state;
-    for (uint32_t tier = 0; tier < POOL_TIERS; tier++) {
+    for (uint32_t tier = 0; tier < FIXTURE_TIERS; tier++) {
         uint32_t slot;
         uint64_t generation;
         bool duplicate;
@@ -143,11 +143,11 @@ static void links_are_within_a_tier(void **state)
 {
     (void)state;
     struct key parent = fixture_key(1);
-    uint32_t slots[POOL_TIERS];
-    for (uint32_t tier = 0; tier < POOL_TIERS; tier++) {
+    uint32_t slots[FIXTURE_TIERS];
+    for (uint32_t tier = 0; tier < FIXTURE_TIERS; tier++) {
         slots[tier] = fixture_commit(&fixture, classes[tier], 1, NULL);
     }
-    for (uint32_t tier = 0; tier < POOL_TIERS; tier++) {
+    for (uint32_t tier = 0; tier < FIXTURE_TIERS; tier++) {
         const struct policy *policy = &fixture.blocks.policies[classes[tier]];
         (void)fixture_commit(&fixture, classes[tier], 2, &parent);
         assert_int_equal(policy_children(policy, slots[tier]), 1);
@@ -181,6 +181,48 @@ static void a_parent_in_the_other_tier_is_not_missing(void **state)
     assert_true(nodes[lost].missing);
 }
 
+/* The host's copy, which may be gone, and those of two devices. */
+static void assert_costs(const uint32_t slots[3], enum policy_cost host, enum policy_cost device)
+{
+    const struct policy_node *nodes = fixture.blocks.policy_memory.nodes;
+    assert_int_equal(nodes[slots[0]].cost, host);
+    assert_int_equal(nodes[slots[1]].cost, device);
+    assert_int_equal(nodes[slots[2]].cost, device);
+}
+
+static void what_a_block_costs_is_told_to_all_its_copies(void **state)
+{
+    (void)state;
+    fixture_close(&fixture);
+    fixture_open_devices(&fixture, HOST, 2, DEVICE, PER, POLICY_ADAPTIVE);
+    const struct policy_node *nodes = fixture.blocks.policy_memory.nodes;
+    struct key key = fixture_key(1);
+    uint32_t slots[3];
+    uint32_t other = HINT_NONE;
+    for (uint32_t tier = 0; tier < 3; tier++) {
+        uint32_t class = fixture_class_in(&fixture, 4096, (enum slot_tier)tier);
+        slots[tier] = fixture_commit(&fixture, class, 1, NULL);
+        other = fixture_commit(&fixture, class, 2, NULL);
+    }
+    /* Host memory has what devices have. */
+    admit_cost(&fixture.blocks, &key, 1, false);
+    assert_costs(slots, POLICY_COMPUTE, POLICY_FETCH);
+    admit_cost(&fixture.blocks, &key, 1, true);
+    assert_costs(slots, POLICY_FETCH, POLICY_FETCH);
+    /* It leaves host memory, where it was known to lie below. */
+    evict(slots[0]);
+    assert_costs(slots, POLICY_FETCH, POLICY_FETCH);
+    admit_cost(&fixture.blocks, &key, 1, false);
+    assert_costs(slots, POLICY_FETCH, POLICY_COMPUTE);
+    /* It comes again, and goes without a copy below. */
+    slots[0] = fixture_commit(&fixture, 0, 1, NULL);
+    assert_costs(slots, POLICY_COMPUTE, POLICY_FETCH);
+    evict(slots[0]);
+    assert_costs(slots, POLICY_COMPUTE, POLICY_COMPUTE);
+    assert_int_equal(
+        nodes[other].cost, POLICY_FETCH); /* another key's, of which the host has one */
+}
+
 #define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -192,6 +234,7 @@ int main(void)
         IN_WORLD(place_and_tier_are_those_of_the_slot),
         IN_WORLD(links_are_within_a_tier),
         IN_WORLD(a_parent_in_the_other_tier_is_not_missing),
+        IN_WORLD(what_a_block_costs_is_told_to_all_its_copies),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

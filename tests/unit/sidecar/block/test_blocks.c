@@ -263,19 +263,23 @@ static void test_random_calls_against_a_plain_table(void **state)
 static void test_sizes_that_do_not_fit_are_refused(void **state)
 {
     (void)state;
-    assert_int_equal(blocks_slots(1 << 20, 0, 1 << 16, 4096), 256);
-    assert_int_equal(blocks_slots(1 << 20, 0, 1 << 16, 1000), 0);
-    assert_int_equal(blocks_slots(1 << 20, 0, 3 * 4096, 4096), 0);
-    assert_int_equal(blocks_slots(1 << 20, 0, 3 * 4096, 8192), 0);
-    assert_int_equal(blocks_slots(0, 0, 4096, 4096), 0);
-    assert_int_equal(blocks_slots(UINT64_C(1) << 50, 0, 1 << 16, 4096), 0);
-    assert_int_equal(blocks_slots(1 << 20, 1 << 17, 1 << 16, 4096), 256 + 32);
-    assert_int_equal(blocks_slots(1 << 20, (1 << 17) + 4096, 1 << 16, 4096), 0);
-    assert_int_equal(blocks_slots(1 << 20, UINT64_C(1) << 50, 1 << 16, 4096), 0);
-    assert_int_equal(blocks_slots(UINT64_C(1) << 41, UINT64_C(1) << 41, 1 << 16, 4096), 1 << 30);
+    assert_int_equal(blocks_slots(1 << 20, 0, 0, 1 << 16, 4096), 256);
+    assert_int_equal(blocks_slots(1 << 20, 0, 0, 1 << 16, 1000), 0);
+    assert_int_equal(blocks_slots(1 << 20, 0, 0, 3 * 4096, 4096), 0);
+    assert_int_equal(blocks_slots(1 << 20, 0, 0, 3 * 4096, 8192), 0);
+    assert_int_equal(blocks_slots(0, 0, 0, 4096, 4096), 0);
+    assert_int_equal(blocks_slots(UINT64_C(1) << 50, 0, 0, 1 << 16, 4096), 0);
+    assert_int_equal(blocks_slots(1 << 20, 1 << 17, 1, 1 << 16, 4096), 256 + 32);
+    assert_int_equal(blocks_slots(1 << 20, (1 << 17) + 4096, 1, 1 << 16, 4096), 0);
+    assert_int_equal(blocks_slots(1 << 20, UINT64_C(1) << 50, 1, 1 << 16, 4096), 0);
+    assert_int_equal(blocks_slots(UINT64_C(1) << 41, UINT64_C(1) << 41, 1, 1 << 16, 4096), 1 << 30);
     assert_int_equal(
-        blocks_slots(UINT64_C(1) << 41, (UINT64_C(1) << 41) + (1 << 16), 1 << 16, 4096), 0);
-    assert_int_equal(blocks_slots(0, 1 << 20, 1 << 16, 4096), 0);
+        blocks_slots(UINT64_C(1) << 41, (UINT64_C(1) << 41) + (1 << 16), 1, 1 << 16, 4096), 0);
+    assert_int_equal(blocks_slots(0, 1 << 20, 1, 1 << 16, 4096), 0);
+    assert_int_equal(blocks_slots(1 << 20, 1 << 17, SLOT_DEVICES, 1 << 16, 4096), 256 + 16 * 32);
+    assert_int_equal(blocks_slots(1 << 20, 1 << 17, SLOT_DEVICES + 1, 1 << 16, 4096), 0);
+    assert_int_equal(blocks_slots(1 << 20, 1 << 17, 0, 1 << 16, 4096), 0);
+    assert_int_equal(blocks_slots(1 << 20, 0, 1, 1 << 16, 4096), 0);
 
     uint64_t bytes = layout_index_bytes(256, 0);
     void *index = aligned_alloc(LAYOUT_PAGE_BYTES, bytes);

@@ -129,6 +129,29 @@ static void test_what_is_stuck_in_one_tier_delays_nobody_in_the_other(void **sta
     fixture_close(&fixture);
 }
 
+static void test_a_tick_goes_on_in_every_tier(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_open_devices(&fixture, 2, SLOT_DEVICES, 2, PER, POLICY_LRU);
+    struct evict_sweep sweep = fixture_sweeper(&fixture);
+    struct blocks *blocks = &fixture.blocks;
+    uint32_t small[SLOT_TIERS];
+    uint32_t large[SLOT_TIERS];
+    for (uint32_t tier = 0; tier < SLOT_TIERS; tier++) {
+        small[tier] = fixture_class_in(&fixture, 4096, (enum slot_tier)tier);
+        large[tier] = fixture_class_in(&fixture, 4 * 4096, (enum slot_tier)tier);
+        fill(&fixture, small[tier], 2, 1000 * tier);
+        pool_drain(blocks, pool_tier_first(&blocks->pool, (enum slot_tier)tier), large[tier]);
+    }
+    while (evict_tick(blocks, &sweep)) {
+    }
+    for (uint32_t tier = 0; tier < SLOT_TIERS; tier++) {
+        assert_int_equal(pool_class_extents(&blocks->pool, large[tier]), 1);
+    }
+    fixture_close(&fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -136,6 +159,7 @@ int main(void)
         cmocka_unit_test(test_a_share_is_one_of_its_own_tier),
         cmocka_unit_test(test_a_lone_class_of_a_tier_replaces_its_own),
         cmocka_unit_test(test_what_is_stuck_in_one_tier_delays_nobody_in_the_other),
+        cmocka_unit_test(test_a_tick_goes_on_in_every_tier),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,23 +44,64 @@ static void test_offsets_begin_anew_in_each_tier(void **state)
 {
     (void)state;
     struct fixture fixture;
-    fixture_open_tiers(&fixture, 2, 2, PER, POLICY_LRU);
+    fixture_open_devices(&fixture, 2, SLOT_DEVICES, 2, PER, POLICY_LRU);
     const struct pool *pool = &fixture.blocks.pool;
-    uint32_t classes[POOL_TIERS] = {
-        fixture_class(&fixture, 3 * 4096), fixture_class_in(&fixture, 3 * 4096, SLOT_TIER_DEVICE)};
-    for (uint32_t tier = 0; tier < POOL_TIERS; tier++) {
+    for (uint32_t tier = 0; tier < SLOT_TIERS; tier++) {
+        uint32_t class = fixture_class_in(&fixture, 3 * 4096, (enum slot_tier)tier);
         /* Two slots of three pages in an extent of eight. */
         const uint64_t pages[] = {0, 3, PER, PER + 3};
         for (uint32_t i = 0; i < CHECK_COUNT(pages); i++) {
             uint32_t slot;
             uint64_t generation;
             assert_int_equal(
-                pool_take(&fixture.blocks, classes[tier], SLOT_RESERVED, &slot, &generation),
-                STATUS_OK);
+                pool_take(&fixture.blocks, class, SLOT_RESERVED, &slot, &generation), STATUS_OK);
             assert_int_equal(pool_tier(pool, slot), tier);
             assert_int_equal(pool_offset(pool, slot), pages[i] * 4096);
         }
     }
+    fixture_close(&fixture);
+}
+
+static void test_a_slot_number_says_the_tier(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    fixture_open_devices(&fixture, 3, 2, 4, PER, POLICY_LRU);
+    const struct pool *pool = &fixture.blocks.pool;
+    static const struct {
+        uint32_t first;
+        uint32_t slots;
+    } wanted[] = {{0, 3 * PER}, {3 * PER, 4 * PER}, {7 * PER, 4 * PER}, {0, 0}};
+    for (uint32_t tier = 0; tier < CHECK_COUNT(wanted); tier++) {
+        uint32_t first = UINT32_MAX;
+        uint32_t count = pool_tier_slots(pool, (enum slot_tier)tier, &first);
+        assert_int_equal(count, wanted[tier].slots);
+        assert_int_equal(first, wanted[tier].first);
+        for (uint32_t slot = first; slot < first + count; slot++) {
+            assert_int_equal(pool_tier(pool, slot), tier);
+        }
+    }
+    assert_int_equal(pool_tiers(pool), 3);
+    assert_int_equal(fixture.blocks.index.slots, 11 * PER);
+    fixture_close(&fixture);
+}
+
+static void test_a_tier_that_is_off_has_no_classes(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    uint32_t class;
+    fixture_open_devices(&fixture, 1, 2, 1, PER, POLICY_LRU);
+    struct pool *pool = &fixture.blocks.pool;
+    pool_tier_off(pool, slot_tier_of_device(0));
+    assert_int_equal(
+        pool_class_take(pool, 4096, slot_tier_of_device(0), &class), STATUS_UNSUPPORTED);
+    assert_int_equal(pool->class_count, 0);
+    class = fixture_class_in(&fixture, 4096, slot_tier_of_device(1));
+    assert_int_equal(fixture_commit(&fixture, class, 1, NULL), 2 * PER);
+    /* There is no third one. */
+    assert_int_equal(
+        pool_class_take(pool, 4096, slot_tier_of_device(2), &class), STATUS_UNSUPPORTED);
     fixture_close(&fixture);
 }
 
@@ -125,6 +166,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_class_takes_extents_of_its_own_tier_alone),
         cmocka_unit_test(test_offsets_begin_anew_in_each_tier),
+        cmocka_unit_test(test_a_slot_number_says_the_tier),
+        cmocka_unit_test(test_a_tier_that_is_off_has_no_classes),
         cmocka_unit_test(test_a_class_idles_by_the_evictions_of_its_own_tier),
         cmocka_unit_test(test_a_touch_goes_by_the_clock_of_its_tier),
     };

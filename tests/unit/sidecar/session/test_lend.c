@@ -97,7 +97,7 @@ static void pinned_blocks_are_passed_over_and_there_is_room_left(void **state)
     /* One request passes over a few pinned ones only; the next goes on behind them. */
     struct reply reply = {0};
     uint32_t asked = 1;
-    while (asked < SLOTS && lend_slot(player.session, 1, &reply) != STATUS_OK) {
+    while (asked < SLOTS && lend_slot(player.session, false, 1, &reply) != STATUS_OK) {
         world_check(&world);
         asked++;
     }
@@ -128,20 +128,20 @@ static void slots_that_all_are_lent_make_a_grant_busy(void **state)
     uint32_t lent = 0;
     for (uint32_t i = 0; i < 4; i++) {
         player_enter(&players[i], &world, &hello);
-        while (lend_slot(players[i].session, 1, &reply) == STATUS_OK) {
+        while (lend_slot(players[i].session, false, 1, &reply) == STATUS_OK) {
             lent++;
         }
     }
     player_enter(&late, &world, &hello);
-    while (lend_slot(late.session, 1, &reply) == STATUS_OK) {
+    while (lend_slot(late.session, false, 1, &reply) == STATUS_OK) {
         lent++;
     }
     assert_int_equal(lent, SLOTS);
-    assert_int_equal(lend_slot(late.session, 1, &reply), STATUS_BUSY);
+    assert_int_equal(lend_slot(late.session, false, 1, &reply), STATUS_BUSY);
     assert_int_equal(late.session->lent.count, SLOTS - 4 * (SLOTS / 4 - 1));
     /* One comes home, and can be had. */
     lend_return(players[0].session, players[0].session->lent.first);
-    assert_int_equal(lend_slot(late.session, 1, &reply), STATUS_OK);
+    assert_int_equal(lend_slot(late.session, false, 1, &reply), STATUS_OK);
     for (uint32_t i = 0; i < 4; i++) {
         player_leave(&players[i]);
     }
@@ -186,7 +186,7 @@ static void an_isolated_commit_into_a_lent_out_pool_is_dropped(void **state)
     world.config.grants_share = 50;
     for (uint32_t i = 0; i < 3; i++) {
         player_enter(&writers[i], &world, &hello);
-        while (lend_slot(writers[i].session, 1, &reply) == STATUS_OK) {
+        while (lend_slot(writers[i].session, false, 1, &reply) == STATUS_OK) {
         }
     }
     assert_int_equal(world_count(&world, COUNTER_slots_lent), SLOTS);

@@ -49,7 +49,9 @@ static void make_old(struct old_lane *old, struct world *world, pid_t pid)
     old->fds[1] = fcntl(server.fd, F_DUPFD_CLOEXEC, 0);
     old->fds[2] = pidfd_of(pid);
     segment_close(&server);
-    assert_int_equal(pool_class_adopt(&world->blocks, 0, WORLD_SLOT), STATUS_OK);
+    if (world->blocks.pool.devices == 0) { /* else a ledger would have to say of which tier it is */
+        assert_int_equal(pool_class_adopt(&world->blocks, 0, WORLD_SLOT), STATUS_OK);
+    }
     assert_int_equal(registry_adopt(&world->table.registry, 9, &space), STATUS_OK);
 }
 
@@ -187,10 +189,39 @@ static void test_slots_that_only_they_read_rest_until_all_are_gone(void **state)
     world_close(&world);
 }
 
+static void test_it_has_its_device_again_if_that_can_be_used(void **state)
+{
+    (void)state;
+    for (int usable = 0; usable < 2; usable++) {
+        struct world world;
+        struct old_lane old;
+        world_open_tiers(&world, 4, 4);
+        make_old(&old, &world, getpid());
+        old.record.device = 1;
+        if (usable == 0) {
+            pool_tier_off(&world.blocks.pool, SLOT_TIER_DEVICE);
+        }
+        assert_int_equal(session_adopt(&world.table, NUMBER, &old.record, old.fds), STATUS_OK);
+        const struct session *session = session_find(&world.table, NUMBER);
+        assert_int_equal(session->device, usable == 0 ? SESSION_NO_DEVICE : 0);
+        uint32_t users = 0;
+        for (uint32_t i = 0; i < world.blocks.pool.class_count; i++) {
+            users += world.blocks.pool.classes[i].users;
+        }
+        assert_int_equal(users, 1 + usable);
+        session_end(session_find(&world.table, NUMBER), true);
+        for (uint32_t i = 0; i < world.blocks.pool.class_count; i++) {
+            assert_int_equal(world.blocks.pool.classes[i].users, 0);
+        }
+        segment_close(&old.client);
+        world_close(&world);
+    }
+}
+
 static void test_a_record_that_does_not_fit_is_refused_whole(void **state)
 {
     (void)state;
-    for (int how = 0; how < 7; how++) {
+    for (int how = 0; how < 8; how++) {
         struct world world;
         struct old_lane old;
         uint32_t number = NUMBER;
@@ -214,6 +245,9 @@ static void test_a_record_that_does_not_fit_is_refused_whole(void **state)
             break;
         case 5:
             old.record.block_bytes = UINT64_MAX;
+            break;
+        case 6:
+            old.record.device = 1; /* the pool has none */
             break;
         default:
             (void)close(old.fds[2]);
@@ -240,6 +274,7 @@ int main(void)
         cmocka_unit_test(test_it_ends_with_its_process),
         cmocka_unit_test(test_only_its_own_process_gives_it_up),
         cmocka_unit_test(test_slots_that_only_they_read_rest_until_all_are_gone),
+        cmocka_unit_test(test_it_has_its_device_again_if_that_can_be_used),
         cmocka_unit_test(test_a_record_that_does_not_fit_is_refused_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@ static void open_blocks(struct world *world, uint32_t extents, uint32_t device)
         .device_bytes = device * WORLD_PER * WORLD_SLOT,
         .extent_bytes = WORLD_PER * WORLD_SLOT,
         .slot_bytes_min = WORLD_SLOT,
+        .devices = device > 0,
         .policy = POLICY_LRU,
         .quarantine_ns = world->config.quarantine_ns,
         .claims = {.sessions_max = SESSION_PLACES,
@@ -30,6 +32,20 @@ static void open_blocks(struct world *world, uint32_t extents, uint32_t device)
     assert_int_equal(segment_make("world-pool", limits.pool_bytes, false, &world->pool), STATUS_OK);
     layout_index_init(world->index.base, slots, 0, limits.pool_bytes, 7);
     assert_int_equal(blocks_open(&world->blocks, &limits, world->index.base, bytes), STATUS_OK);
+}
+
+static void give_device(struct world *world, uint32_t extents)
+{
+    world->slabs = (struct slab_pool){
+        .count = WORLD_SLABS, .slab_bytes = extents * WORLD_PER * WORLD_SLOT / WORLD_SLABS};
+    for (uint32_t i = 0; i < WORLD_SLABS; i++) {
+        world->slabs.slab[i].fd = eventfd(i + 1, EFD_CLOEXEC);
+        assert_true(world->slabs.slab[i].fd >= 0);
+    }
+    world->device = (struct device_gift){.slabs = &world->slabs, .pool_id = 77, .usable = true};
+    memset(world->device.uuid.byte, WORLD_GPU, sizeof world->device.uuid.byte);
+    world->gifts.devices = &world->device;
+    world->gifts.device_count = 1;
 }
 
 void world_open(struct world *world, uint32_t extents)
@@ -63,6 +79,9 @@ void world_open_tiers(struct world *world, uint32_t extents, uint32_t device)
         .epoch = 7,
     };
     assert_true(world->gifts.index_readonly >= 0 && world->gifts.pool_readonly >= 0);
+    if (device > 0) {
+        give_device(world, device);
+    }
 }
 
 void world_close(struct world *world)
@@ -72,6 +91,9 @@ void world_close(struct world *world)
     blocks_close(&world->blocks);
     (void)close(world->gifts.index_readonly);
     (void)close(world->gifts.pool_readonly);
+    for (uint32_t i = 0; i < world->slabs.count; i++) {
+        (void)close(world->slabs.slab[i].fd);
+    }
     segment_close(&world->index);
     segment_close(&world->pool);
     log_fini(&world->log);
@@ -151,6 +173,14 @@ struct hello world_hello(const char *name)
     return hello;
 }
 
+struct hello world_hello_device(const char *name)
+{
+    struct hello hello = world_hello(name);
+    hello.flags |= HELLO_DEVICE;
+    memset(hello.device, WORLD_GPU, sizeof hello.device);
+    return hello;
+}
+
 struct key world_key(uint64_t number)
 {
     struct key key;
@@ -188,7 +218,7 @@ int player_greet(
     player->number = player->session->number;
     int status = welcome_attach(player->session, hello, &world->gifts, not_watched);
     assert_int_equal(hello_receive(player->socket, &player->welcome, sizeof player->welcome,
-                         player->fds, HELLO_FD_MAX, &player->fd_count),
+                         player->fds, HELLO_FDS, &player->fd_count),
         STATUS_OK);
     assert_int_equal(player->welcome.status, status);
     assert_int_equal(player->welcome.fds, player->fd_count);
@@ -218,6 +248,9 @@ void player_map(struct player *player)
         map(player, HELLO_FD_STAGING, welcome->staging_bytes, true, &player->staging);
     }
     player->bell = player->fds[HELLO_FD_BELL];
+    for (uint32_t i = HELLO_FD_STAGING; !isolated && i < player->fd_count; i++) {
+        (void)close(player->fds[i]); /* a device's: nothing here maps it */
+    }
     player->shape = (struct lane_shape){.seats = welcome->seats, .pins = welcome->pins};
     assert_in_range(player->shape.seats, 1, PLAYER_SEATS);
     for (uint32_t i = 0; i < player->shape.seats; i++) {

@@ -20,6 +20,8 @@
 #define WORLD_PER 16u /* slots an extent */
 #define WORLD_UID 1000u
 #define WORLD_MS UINT64_C(1000000)
+#define WORLD_SLABS 2u
+#define WORLD_GPU 0xd0u /* each byte of its UUID */
 #define PLAYER_SEATS 4u
 
 struct world {
@@ -32,6 +34,8 @@ struct world {
     struct loop *loop;
     struct session_table table;
     struct welcome_gifts gifts;
+    struct device_gift device; /* of a world of two tiers */
+    struct slab_pool slabs; /* numbers and descriptors of nothing: nobody maps them */
 };
 
 struct player_seat {
@@ -49,7 +53,7 @@ struct player {
     int socket;
     int bell;
     struct welcome welcome;
-    int fds[HELLO_FD_MAX]; /* as received, until mapped; then -1 */
+    int fds[HELLO_FDS]; /* as received, until mapped; then -1 */
     uint32_t fd_count;
     struct segment index;
     struct segment lane_client;
@@ -62,7 +66,7 @@ struct player {
 };
 
 /* A pool of `extents` extents of WORLD_PER slots; every user is trusted. With `device` ones behind
- * them, which have no memory. */
+ * them, of a GPU that world_hello_device() asks for; they have no memory. */
 void world_open(struct world *world, uint32_t extents);
 void world_open_tiers(struct world *world, uint32_t extents, uint32_t device);
 void world_close(struct world *world);
@@ -74,6 +78,7 @@ void world_check(const struct world *world);
 
 /* A hello of one thread with 8 pins, 8 grants and blocks of one slot, for namespace `name`. */
 struct hello world_hello(const char *name);
+struct hello world_hello_device(const char *name);
 
 struct key world_key(uint64_t number);
 
