@@ -110,12 +110,13 @@ PyObject *binding_stats(PyObject *handle, PyObject *nothing)
     int status = cistern_stats(anchor->handle, &stats);
     PyObject *result =
         status < 0 ? failure_raise(handle, status)
-                   : Py_BuildValue("{s:I,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:I}", "attached",
-                         stats.attached, "hits", stats.hits, "misses", stats.misses, "retries",
-                         stats.retries, "violations", stats.violations, "checksum_failures",
-                         stats.checksum_failures, "commits", stats.commits, "aborts", stats.aborts,
-                         "grant_waits", stats.grant_waits, "bells", stats.bells, "reattaches",
-                         stats.reattaches, "pins_per_thread", stats.pins_per_thread);
+                   : Py_BuildValue("{s:I,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:I,s:I}",
+                         "attached", stats.attached, "hits", stats.hits, "misses", stats.misses,
+                         "retries", stats.retries, "violations", stats.violations,
+                         "checksum_failures", stats.checksum_failures, "commits", stats.commits,
+                         "aborts", stats.aborts, "grant_waits", stats.grant_waits, "bells",
+                         stats.bells, "reattaches", stats.reattaches, "pins_per_thread",
+                         stats.pins_per_thread, "device", stats.device);
     anchor_drop(anchor);
     return result;
 }
