@@ -83,6 +83,8 @@ CISTERN_API int cistern_device_read(cistern_device_t *device, struct cistern_vie
  * The handle is open with CISTERN_LATE_WRITES, or with a device: if this process dies with copies
  * under way, the slots are kept aside for a while. The rest as cistern_device_read(); what
  * cistern_commit() would return is not told: a block that could not be committed is not there.
+ * What the driver's thread cannot commit at that moment, as no seat is free, the next call on this
+ * device does: between two of cistern_reserve() that return CISTERN_LIMIT, drain it.
  */
 CISTERN_API int cistern_device_write(cistern_device_t *device, struct cistern_slot *slots,
     const struct cistern_key *keys, const struct cistern_key *parent, size_t count,
