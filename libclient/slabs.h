@@ -27,7 +27,8 @@ struct slabs {
 bool slabs_is(const struct slabs *known, const struct welcome *welcome);
 
 /* Map what a checked welcome brought, for writing or not; `fds`: a descriptor a slab, with
- * HELLO_SLABS_FD, which stay the caller's. One user. Returns 0 or as slab_import(); `why` says more. */
+ * HELLO_SLABS_FD, which stay the caller's. One user. Returns 0 or as slab_import(); `why` says
+ * more. */
 int slabs_open(const struct gpu *gpu, const struct welcome *welcome, const int *fds, bool writable,
     struct slabs **out_slabs, char *why, size_t why_bytes);
 

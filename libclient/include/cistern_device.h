@@ -7,11 +7,12 @@
  *                cistern_device_reserve ─▶ kernels write the slots ─▶ cistern_device_commit
  *
  * In place needs a handle that was opened with cistern_options.device, and a sidecar with memory of
- * that device (cistern_device_ready()). A handle that only reads says CISTERN_DEVICE_READ: a kernel
- * that writes to a view then fails, and no block is wrong; it can reserve no slots there. That is a
- * guard against mistakes, no border, and not to be had of cuIpc handles. Nothing of CUDA is needed to build or to link: the driver
- * is loaded by cistern_open() or cistern_device_open(). All else as in cistern.h: statuses,
- * threads, fork.
+ * that device (cistern_device_ready()). One that only reads says CISTERN_DEVICE_READ: a kernel that
+ * writes to a view then fails, and no block is wrong; it can reserve no slots there. That is a
+ * guard against mistakes, no border, and not to be had of cuIpc handles.
+ *
+ * Nothing of CUDA is needed to build or to link: the driver is loaded by cistern_open() or
+ * cistern_device_open(). All else as in cistern.h: statuses, threads, fork.
  */
 #ifndef CISTERN_DEVICE_H
 #define CISTERN_DEVICE_H
