@@ -1,6 +1,5 @@
 /* pool_host: workers whose device is of no use, or none any more, go on with host memory, and say
  * why. */
-#define _GNU_SOURCE /* unshare() */
 #include "tests/check.h"
 #include "tests/e2e/gauge.h"
 #include "tests/gpu-double/smith.h"
