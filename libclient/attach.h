@@ -85,6 +85,7 @@ struct attach_known {
     struct mapping *mapping;
     struct slabs *slabs;
     const struct gpu *gpu;
+    bool writable; /* how slabs are mapped */
 };
 
 /* Check a welcome against what was asked, and map what it brought. Takes the gift over in any case.

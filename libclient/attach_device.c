@@ -65,9 +65,9 @@ void attach_device_map(struct attach *attach, const struct hello *hello,
         attach->slabs = known->slabs;
     } else {
         char why[HELLO_WHY] = "no device is open";
-        int status = known->gpu == NULL
-                         ? STATUS_UNSUPPORTED
-                         : slabs_open(known->gpu, welcome, fds, &attach->slabs, why, sizeof why);
+        int status = known->gpu == NULL ? STATUS_UNSUPPORTED
+                                        : slabs_open(known->gpu, welcome, fds, known->writable,
+                                              &attach->slabs, why, sizeof why);
         if (status != STATUS_OK) {
             go_without(attach, status, why);
             return;

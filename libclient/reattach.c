@@ -23,7 +23,8 @@
 static struct attach_known take_known(struct cistern *handle, const struct hello *hello)
 {
     bool device = (hello->flags & HELLO_DEVICE) != 0;
-    struct attach_known known = {.gpu = device ? &handle->card.gpu : NULL};
+    struct attach_known known = {.gpu = device ? &handle->card.gpu : NULL,
+        .writable = (handle->flags & CISTERN_DEVICE_READ) == 0};
     (void)pthread_mutex_lock(&handle->lock);
     known.mapping = handle->mapping;
     known.slabs = handle->slabs;

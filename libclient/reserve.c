@@ -142,6 +142,10 @@ int reserve_slots(struct cistern *handle, enum book_of which, const char *what, 
     if (which == BOOK_DEVICE && seat->attach->slabs == NULL) {
         return why_failed(STATUS_UNSUPPORTED, "%s", seat->attach->device_why);
     }
+    if (which == BOOK_DEVICE && (handle->flags & CISTERN_DEVICE_READ) != 0) {
+        return why_failed(
+            STATUS_UNSUPPORTED, "%s: the handle is open with CISTERN_DEVICE_READ", what);
+    }
     return reserve(handle, seat, which, count, moment_after_ns(timeout_ns), out_slots, out_count);
 }
 

@@ -17,7 +17,8 @@
 #define RESERVE_MAX 128u
 #define TIMEOUT_NS INT64_C(1000000000)
 #define SECRET_MAX 65536u
-#define FLAGS_KNOWN (CISTERN_ISOLATED | CISTERN_LATE_WRITES | CISTERN_CHECKSUM)
+#define FLAGS_KNOWN \
+    (CISTERN_ISOLATED | CISTERN_LATE_WRITES | CISTERN_CHECKSUM | CISTERN_DEVICE_READ)
 
 /* A caller that was compiled with an earlier header has fewer fields, `least` bytes of them; one of
  * a later header may set some that we do not know. */

@@ -36,7 +36,7 @@ static void describe(const struct welcome *welcome, const int *fds, struct slab_
     }
 }
 
-int slabs_open(const struct gpu *gpu, const struct welcome *welcome, const int *fds,
+int slabs_open(const struct gpu *gpu, const struct welcome *welcome, const int *fds, bool writable,
     struct slabs **out_slabs, char *why, size_t why_bytes)
 {
     struct driver_context *former;
@@ -49,7 +49,7 @@ int slabs_open(const struct gpu *gpu, const struct welcome *welcome, const int *
     describe(welcome, fds, &shared);
     int status = gpu_enter(gpu, &former);
     if (status == STATUS_OK) {
-        status = slab_import(gpu, &shared, true, &slabs->pool, why, why_bytes);
+        status = slab_import(gpu, &shared, writable, &slabs->pool, why, why_bytes);
         gpu_leave(gpu, former);
     } else {
         (void)snprintf(why, why_bytes, "the context of %s cannot be entered", gpu->name);

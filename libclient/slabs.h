@@ -26,9 +26,10 @@ struct slabs {
 /* Are these the slabs that a checked welcome speaks of? `known` may be NULL. */
 bool slabs_is(const struct slabs *known, const struct welcome *welcome);
 
-/* Map what a checked welcome brought, read-write; `fds`: a descriptor a slab, with HELLO_SLABS_FD,
- * which stay the caller's. One user. Returns 0 or as slab_import(); `why` says more. */
-int slabs_open(const struct gpu *gpu, const struct welcome *welcome, const int *fds,
+/* Map what a checked welcome brought, for writing or not; `fds`: a descriptor a slab, with
+ * HELLO_SLABS_FD, which stay the caller's. One user. Returns 0 or as slab_import(); `why` says
+ * more. */
+int slabs_open(const struct gpu *gpu, const struct welcome *welcome, const int *fds, bool writable,
     struct slabs **out_slabs, char *why, size_t why_bytes);
 
 /* Where `bytes` bytes from `offset` on lie, or NULL: not inside, or not in one piece. Offsets are

@@ -154,6 +154,28 @@ static int find_seat(struct cistern *handle, struct core_seat **out_seat)
     return STATUS_OK;
 }
 
+void thread_leave(struct cistern *handle)
+{
+    struct seat_held *list = pthread_getspecific(list_key);
+    struct seat_held **link = &list;
+    while (*link != NULL && (*link)->id != handle->id) {
+        link = &(*link)->next;
+    }
+    struct seat_held *held = *link;
+    if (held == NULL) {
+        return; /* there was no seat for it */
+    }
+    *link = held->next;
+    (void)pthread_setspecific(list_key, list); /* there was a value: cannot fail */
+    thread_cached[handle->id & (THREAD_CACHED - 1)] = (struct thread_cached){.id = 0};
+    (void)pthread_mutex_lock(&handle->lock);
+    unseat(held->seat);
+    handle->seat_taken[held->seat->index] = false;
+    reattach_sweep(handle);
+    (void)pthread_mutex_unlock(&handle->lock);
+    free(held);
+}
+
 /* The sidecar of the seat's attachment is gone: let go of it, so that the hello to the next one can
  * give it up already. */
 static void leave(struct cistern *handle, struct core_seat *seat)

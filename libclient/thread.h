@@ -44,6 +44,11 @@ static inline int thread_enter(struct cistern *handle, struct core_seat **out_se
     return thread_enter_slow(handle, out_seat);
 }
 
+/* The thread will make no call for a long time, perhaps: its seat is anybody's again, and keeps no
+ * attachment mapped. Waits for nobody; slots that were lent to the seat in advance serve the next
+ * thread that has it. */
+void thread_leave(struct cistern *handle);
+
 /* The calling thread's seat on the attachment of its last call, or NULL if it has none, or is in a
  * forked child. */
 static inline struct core_seat *thread_seat(const struct cistern *handle)

@@ -74,6 +74,10 @@ static void passed(struct transfer_job *job)
         job->next = device->late;
         device->late = job;
     }
+    if (thread_is_drivers) {
+        /* It may not be heard of again, and would keep the memory of a sidecar that is gone. */
+        thread_leave(device->handle);
+    }
     (void)pthread_cond_broadcast(&device->settled);
     (void)pthread_mutex_unlock(&device->lock);
 }

@@ -26,9 +26,15 @@ int cistern_device_reserve(cistern_device_t *device, size_t count, int64_t timeo
         return why_failed(STATUS_INVALID, "%s: device is NULL", what);
     }
     int status = need_place(device, what);
-    return status == STATUS_OK ? reserve_slots(device->handle, BOOK_DEVICE, what, count, timeout_ns,
-                                     out_slots, out_count)
-                               : status;
+    if (status == STATUS_OK && core_is_forked(device->handle)) {
+        status = why_failed(STATUS_FORKED, "the device belongs to the parent process");
+    }
+    if (status != STATUS_OK) {
+        return status;
+    }
+    (void)transfer_settle(device); /* what is not committed yet counts as lent */
+    return reserve_slots(
+        device->handle, BOOK_DEVICE, what, count, timeout_ns, out_slots, out_count);
 }
 
 /* Blocks at the start of `keys` that are hot, or hot on the device. */

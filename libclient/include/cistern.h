@@ -11,10 +11,10 @@
  * the end says. Outputs come last and are written on success only. cistern_why() says more about
  * the last failure of the calling thread.
  *
- * Threads: a handle may be used by several threads at once, up to `threads_max` of them; each has
- * pins and rings of its own, so calls do not wait for each other. Fork: a child opens a handle of
- * its own; with the parent's, every call returns CISTERN_FORKED. A view may be released, and a slot
- * committed, by another thread than the one that took it.
+ * Threads: a handle may be used by several threads at once, up to `threads_max`, each with pins and
+ * rings of its own, so calls do not wait for each other; a view may be released, and a slot
+ * committed, by another one. Fork: a child opens a handle of its own; with the parent's, every call
+ * returns CISTERN_FORKED.
  *
  * The sidecar may stop or restart at any time: calls then return CISTERN_NO_SERVER (compute without
  * the cache), views stay readable, and the library attaches again by itself.
@@ -94,6 +94,7 @@ struct cistern_options {
 #define CISTERN_ISOLATED 1u /* write through private staging even where the pool may be mapped */
 #define CISTERN_LATE_WRITES 2u /* a GPU or a disk writes my slots: they are quarantined if I die */
 #define CISTERN_CHECKSUM 4u /* commits carry a checksum; copying gets verify those that do */
+#define CISTERN_DEVICE_READ 8u /* map the device for reading alone; see cistern_device.h */
 
 /* One pinned block: `bytes` bytes at `data`, in the namespace's dtype and layout, readable until
  * cistern_release(). Never write to it. With CISTERN_TIER_DEVICE, `data` is an address of the
@@ -118,9 +119,8 @@ struct cistern_slot {
 struct cistern_match {
     uint32_t size; /* sizeof(struct cistern_match), set by the caller */
     uint32_t hot; /* blocks at the start of the prefix that can be acquired now */
-    uint32_t cold; /* blocks right behind them that lower tiers may have, or devices that are not
-                    * this handle's, or that are hot behind such ones: what cistern_fetch() asks
-                    * for (advice) */
+    uint32_t cold; /* blocks behind them that lower tiers or other devices may have, or that are hot
+                    * behind such ones: what cistern_fetch() asks for (advice) */
     uint32_t reserved;
 };
 

@@ -7,9 +7,12 @@
  *                cistern_device_reserve ─▶ kernels write the slots ─▶ cistern_device_commit
  *
  * In place needs a handle that was opened with cistern_options.device, and a sidecar with memory of
- * that device (cistern_device_ready()). Nothing of CUDA is needed to build or to link: the driver
- * is loaded by cistern_open() or cistern_device_open(). All else as in cistern.h: statuses,
- * threads, fork.
+ * that device (cistern_device_ready()). One that only reads says CISTERN_DEVICE_READ: a kernel that
+ * writes to a view then fails, and no block is wrong; it can reserve no slots there. That is a
+ * guard against mistakes, no border, and not to be had of cuIpc handles.
+ *
+ * Nothing of CUDA is needed to build or to link: the driver is loaded by cistern_open() or
+ * cistern_device_open(). All else as in cistern.h: statuses, threads, fork.
  */
 #ifndef CISTERN_DEVICE_H
 #define CISTERN_DEVICE_H
@@ -81,6 +84,8 @@ CISTERN_API int cistern_device_read(cistern_device_t *device, struct cistern_vie
  * The handle is open with CISTERN_LATE_WRITES, or with a device: if this process dies with copies
  * under way, the slots are kept aside for a while. The rest as cistern_device_read(); what
  * cistern_commit() would return is not told: a block that could not be committed is not there.
+ * What the driver's thread cannot commit at that moment, as no seat is free, the next call on this
+ * device does: between two of cistern_reserve() that return CISTERN_LIMIT, drain it.
  */
 CISTERN_API int cistern_device_write(cistern_device_t *device, struct cistern_slot *slots,
     const struct cistern_key *keys, const struct cistern_key *parent, size_t count,

@@ -108,6 +108,7 @@ static void every_public_constant_has_its_released_value(void **state)
     assert_int_equal(CISTERN_ISOLATED, 1);
     assert_int_equal(CISTERN_LATE_WRITES, 2);
     assert_int_equal(CISTERN_CHECKSUM, 4);
+    assert_int_equal(CISTERN_DEVICE_READ, 8);
     assert_int_equal(CISTERN_TIER_HOST, 0);
     assert_int_equal(CISTERN_TIER_DEVICE, 1);
 }

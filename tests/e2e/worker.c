@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-int worker_try_open(const char *socket, uint32_t flags, uint32_t pins, cistern_t **out_handle)
+static int try_open(
+    const char *socket, uint32_t flags, uint32_t pins, const char *device, cistern_t **out_handle)
 {
     struct cistern_namespace space = {
         .size = sizeof space,
@@ -25,17 +26,29 @@ int worker_try_open(const char *socket, uint32_t flags, uint32_t pins, cistern_t
         .threads_max = 2,
         .pins_per_thread = pins,
         .timeout_ns = WORKER_WAIT_NS,
+        .device = device,
     };
     return cistern_open(&options, out_handle);
 }
 
-cistern_t *worker_open(struct child_page *page, const char *socket, uint32_t flags)
+int worker_try_open(const char *socket, uint32_t flags, uint32_t pins, cistern_t **out_handle)
+{
+    return try_open(socket, flags, pins, NULL, out_handle);
+}
+
+cistern_t *worker_open_on(
+    struct child_page *page, const char *socket, uint32_t flags, const char *device)
 {
     cistern_t *handle = NULL;
-    int status = worker_try_open(socket, flags, 16, &handle);
+    int status = try_open(socket, flags, 16, device, &handle);
     child_need(
         page, status == CISTERN_OK, "open: %s: %s", cistern_status_name(status), cistern_why());
     return handle;
+}
+
+cistern_t *worker_open(struct child_page *page, const char *socket, uint32_t flags)
+{
+    return worker_open_on(page, socket, flags, NULL);
 }
 
 struct cistern_key worker_key(uint64_t number)

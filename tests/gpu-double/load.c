@@ -17,6 +17,7 @@
 #define WORD_BLOCKS 0 /* written, or read; those of a producer are put into a stream */
 #define WORD_HOST_ERRORS 1
 #define WORD_DEVICE_ERRORS 2
+#define WORD_IN_PLACE 3
 
 static_assert(COUNTERS + LOAD_LANES * sizeof(uint64_t) <= BED_SLAB_BYTES, "the desk's tensors");
 
@@ -30,7 +31,11 @@ static void open_worker(
 {
     struct bed *bed = &worker->desk.bed;
     *worker = (struct load_worker){.load = load, .random = seed};
-    desk_open(&worker->desk, page, load->daemon, CISTERN_LATE_WRITES);
+    if (load->way->in_place) {
+        desk_open_in_place(&worker->desk, page, load->daemon);
+    } else {
+        desk_open(&worker->desk, page, load->daemon, CISTERN_LATE_WRITES);
+    }
     bed->forgiven = load->way->is_wrong;
     kernels_open(&worker->kernels, page, bed->driver.library);
     uint64_t base = slab_address(&worker->desk.tensors, 0);
@@ -65,6 +70,7 @@ static void end_worker(struct load_worker *worker)
     }
     shared64_store_relaxed(&bed->page->word[WORD_HOST_ERRORS], worker->host_errors);
     shared64_store_relaxed(&bed->page->word[WORD_DEVICE_ERRORS], errors);
+    shared64_store_relaxed(&bed->page->word[WORD_IN_PLACE], worker->in_place);
     child_at(bed->page, POINT_OVER);
     for (uint32_t i = 0; i < LOAD_LANES; i++) {
         copy_close(&worker->lane[i].stream);
@@ -75,32 +81,46 @@ static void end_worker(struct load_worker *worker)
 
 /* A block appears in two halves, each late. */
 static void make_block(
-    const struct load_worker *worker, const struct load_lane *lane, size_t i, uint64_t number)
+    const struct load_worker *worker, const struct load_lane *lane, uint64_t at, uint64_t number)
 {
     struct driver_stream *stream = lane->stream.stream;
-    uint64_t at = load_tensor(lane, i);
     kernels_spin(&worker->kernels, stream, SPIN_NS);
     kernels_fill(&worker->kernels, stream, at, HALF, number, 0);
     kernels_spin(&worker->kernels, stream, SPIN_NS);
     kernels_fill(&worker->kernels, stream, at + HALF, HALF, number, HALF);
 }
 
+/* Of a status that a call may have when nothing is done to the sidecar, or when it is. */
+static bool may_be(const struct load_worker *worker, int status)
+{
+    return status == CISTERN_OK || (worker->load->disturb != NULL && status == CISTERN_NO_SERVER);
+}
+
+static int try_reserve(struct load_worker *worker, struct cistern_slot *slots, size_t *count)
+{
+    struct desk *desk = &worker->desk;
+    return worker->load->way->in_place
+               ? cistern_device_reserve(desk->device, LOAD_BATCH, WORKER_WAIT_NS, slots, count)
+               : cistern_reserve(desk->handle, LOAD_BATCH, WORKER_WAIT_NS, slots, count);
+}
+
 /* What a worker may be lent at once is bounded: some comes back with its streams, and by the call
- * that does what a thread of the driver could not, for want of a seat. */
+ * that does what a thread of the driver could not, for want of a seat. And in a small pool others
+ * may have all of it pinned, or under copies. 0: there is no sidecar. */
 static size_t reserve(struct load_worker *worker, struct cistern_slot *slots)
 {
     uint64_t deadline = child_now_ns() + (uint64_t)WORKER_WAIT_NS;
     size_t count = 0;
     int status = CISTERN_LIMIT;
-    while (status == CISTERN_LIMIT && child_now_ns() < deadline) {
-        status = cistern_reserve(worker->desk.handle, LOAD_BATCH, WORKER_WAIT_NS, slots, &count);
-        if (status == CISTERN_LIMIT) {
+    while ((status == CISTERN_LIMIT || status == CISTERN_BUSY) && child_now_ns() < deadline) {
+        status = try_reserve(worker, slots, &count);
+        if (status == CISTERN_LIMIT || status == CISTERN_BUSY) {
             (void)cistern_device_drain(worker->desk.device, DRAIN_NS);
         }
     }
-    child_need(worker->desk.bed.page, status == CISTERN_OK, "reserve: %s: %s",
+    child_need(worker->desk.bed.page, may_be(worker, status), "reserve: %s: %s",
         cistern_status_name(status), cistern_why());
-    return count;
+    return status == CISTERN_OK ? count : 0;
 }
 
 static uint64_t first_block(uint32_t producer)
@@ -122,7 +142,7 @@ static int produce(void *context, struct child_page *page)
 {
     const struct load *load = context;
     struct load_worker worker;
-    uint32_t place = find_place(load->producer, LOAD_PRODUCERS);
+    uint32_t place = find_place(load->producer, load->producers);
     uint64_t number = first_block(place);
     open_worker(&worker, page, load, load->seed + place);
     uint64_t deadline = child_now_ns() + load->most_ns;
@@ -130,8 +150,14 @@ static int produce(void *context, struct child_page *page)
         struct load_lane *lane = &worker.lane[round % LOAD_LANES];
         struct cistern_slot slots[LOAD_BATCH];
         size_t count = reserve(&worker, slots);
+        if (count == 0) {
+            child_nap();
+            continue;
+        }
         for (size_t i = 0; i < count; i++) {
-            make_block(&worker, lane, i, number + i);
+            uint64_t at =
+                load->way->in_place ? (uint64_t)(uintptr_t)slots[i].data : load_tensor(lane, i);
+            make_block(&worker, lane, at, number + i);
         }
         int status = load->way->write(&worker, lane, slots, number, count);
         child_need(page, status == CISTERN_OK, "write: %s: %s", cistern_status_name(status),
@@ -146,7 +172,7 @@ static int produce(void *context, struct child_page *page)
 /* A batch near the end of what a producer has put into its streams; false: there is none yet. */
 static bool choose(struct load_worker *worker, uint64_t *out_number)
 {
-    uint32_t producer = (uint32_t)(check_random(&worker->random) % LOAD_PRODUCERS);
+    uint32_t producer = (uint32_t)(check_random(&worker->random) % worker->load->producers);
     uint64_t made =
         shared64_load_acquire(&worker->load->producer[producer].page->word[WORD_BLOCKS]);
     uint64_t back = LOAD_BATCH + check_random(&worker->random) % WINDOW;
@@ -167,9 +193,16 @@ static size_t acquire(struct load_worker *worker, uint64_t number, struct cister
         status = cistern_device_drain(worker->desk.device, WORKER_WAIT_NS);
         count = 0;
     }
-    child_need(worker->desk.bed.page, status == CISTERN_OK || status == CISTERN_MISS,
+    child_need(worker->desk.bed.page, status == CISTERN_MISS || may_be(worker, status),
         "acquire: %s: %s", cistern_status_name(status), cistern_why());
     return status == CISTERN_OK ? count : 0;
+}
+
+void load_check(const struct load_worker *worker, const struct load_lane *lane, uint64_t address,
+    uint64_t number)
+{
+    kernels_check(&worker->kernels, lane->stream.stream, address, WORKER_BLOCK_BYTES, number, 0,
+        lane->errors);
 }
 
 static void read_batch(struct load_worker *worker, struct load_lane *lane, uint64_t number,
@@ -182,22 +215,18 @@ static void read_batch(struct load_worker *worker, struct load_lane *lane, uint6
     }
     /* Now and then so late that many slots are written again before. */
     kernels_spin(&worker->kernels, stream, random % 128 == 1 ? LONG_SPIN_NS : SPIN_NS);
-    int status = worker->load->way->read(worker, lane, views, count);
+    int status = worker->load->way->read(worker, lane, views, number, count);
     child_need(worker->desk.bed.page, status == CISTERN_OK, "read: %s: %s",
         cistern_status_name(status), cistern_why());
-    for (size_t i = 0; i < count; i++) {
-        kernels_check(&worker->kernels, stream, load_tensor(lane, i), WORKER_BLOCK_BYTES,
-            number + i, 0, lane->errors);
-    }
 }
 
 static int consume(void *context, struct child_page *page)
 {
     const struct load *load = context;
     struct load_worker worker;
-    uint32_t place = find_place(load->consumer, LOAD_CONSUMERS);
+    uint32_t place = find_place(load->consumer, load->consumers);
     uint64_t read = 0;
-    open_worker(&worker, page, load, load->seed + LOAD_PRODUCERS + place);
+    open_worker(&worker, page, load, load->seed + LOAD_WORKERS + place);
     for (uint32_t round = 0; shared32_load_acquire(&page->go) < POINT_OVER; round++) {
         struct cistern_view views[LOAD_BATCH];
         uint64_t number;
@@ -239,6 +268,7 @@ static bool await_all(
         *out_blocks += shared64_load_relaxed(&page->word[WORD_BLOCKS]);
         result->host_errors += shared64_load_relaxed(&page->word[WORD_HOST_ERRORS]);
         result->device_errors += shared64_load_relaxed(&page->word[WORD_DEVICE_ERRORS]);
+        result->in_place += shared64_load_relaxed(&page->word[WORD_IN_PLACE]);
     }
     return good;
 }
@@ -252,21 +282,31 @@ static bool end_all(struct child *children, uint32_t count)
     return good;
 }
 
+uint64_t load_made(const struct load *load)
+{
+    uint64_t blocks = 0;
+    for (uint32_t i = 0; i < load->producers; i++) {
+        blocks += shared64_load_relaxed(&load->producer[i].page->word[WORD_BLOCKS]);
+    }
+    return blocks;
+}
+
 bool load_run(struct load *load, struct load_result *out_result)
 {
     struct load_result result = {0};
-    bool good = start_all(load->producer, LOAD_PRODUCERS, produce, load) &&
-                start_all(load->consumer, LOAD_CONSUMERS, consume, load);
+    bool good = start_all(load->producer, load->producers, produce, load) &&
+                start_all(load->consumer, load->consumers, consume, load);
     if (good) {
-        let_all(load->consumer, LOAD_CONSUMERS, POINT_READY);
-        let_all(load->producer, LOAD_PRODUCERS, POINT_READY);
-        good = await_all(load->producer, LOAD_PRODUCERS, &result.written, &result);
-        let_all(load->consumer, LOAD_CONSUMERS, POINT_OVER);
-        good = good && await_all(load->consumer, LOAD_CONSUMERS, &result.read, &result);
+        let_all(load->consumer, load->consumers, POINT_READY);
+        let_all(load->producer, load->producers, POINT_READY);
+        good = load->disturb == NULL || load->disturb(load);
+        good = await_all(load->producer, load->producers, &result.written, &result) && good;
+        let_all(load->consumer, load->consumers, POINT_OVER);
+        good = await_all(load->consumer, load->consumers, &result.read, &result) && good;
     }
     /* Consumers read what producers say: these go last. */
-    good = end_all(load->consumer, LOAD_CONSUMERS) && good;
-    good = end_all(load->producer, LOAD_PRODUCERS) && good;
+    good = end_all(load->consumer, load->consumers) && good;
+    good = end_all(load->producer, load->producers) && good;
     *out_result = result;
     return good;
 }

@@ -34,13 +34,23 @@ static int write_behind_the_stream(struct load_worker *worker, struct load_lane 
         worker->desk.device, slots, keys, NULL, count, pieces, PIECES, lane->stream.stream);
 }
 
-static int read_behind_the_stream(
-    struct load_worker *worker, struct load_lane *lane, struct cistern_view *views, size_t count)
+static void check_tensors(
+    const struct load_worker *worker, const struct load_lane *lane, uint64_t number, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        load_check(worker, lane, load_tensor(lane, i), number + i);
+    }
+}
+
+static int read_behind_the_stream(struct load_worker *worker, struct load_lane *lane,
+    struct cistern_view *views, uint64_t number, size_t count)
 {
     struct cistern_piece pieces[LOAD_BATCH * PIECES];
     lay_out(lane, count, pieces);
-    return cistern_device_read(
-        worker->desk.device, views, count, pieces, PIECES, lane->stream.stream);
+    int status =
+        cistern_device_read(worker->desk.device, views, count, pieces, PIECES, lane->stream.stream);
+    check_tensors(worker, lane, number, count);
+    return status;
 }
 
 /* Wrong: others see the block as soon as its copy is asked for. */
@@ -61,8 +71,8 @@ static int write_before_the_stream(struct load_worker *worker, struct load_lane 
 }
 
 /* Wrong: the slot may be written again while the stream has yet to read it. */
-static int read_before_the_stream(
-    struct load_worker *worker, struct load_lane *lane, struct cistern_view *views, size_t count)
+static int read_before_the_stream(struct load_worker *worker, struct load_lane *lane,
+    struct cistern_view *views, uint64_t number, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         int result = worker->desk.bed.driver.cuMemcpyHtoDAsync(
@@ -71,14 +81,20 @@ static int read_before_the_stream(
             return driver_status(result);
         }
     }
+    check_tensors(worker, lane, number, count);
     return cistern_release(worker->desk.handle, views, count);
 }
 
 static void run(
     void **state, const struct load_way *way, uint32_t rounds, struct load_result *out_result)
 {
-    struct load load = {
-        .daemon = *state, .way = way, .seed = check_seed(), .rounds = rounds, .most_ns = MOST_NS};
+    struct load load = {.daemon = *state,
+        .way = way,
+        .seed = check_seed(),
+        .producers = 2,
+        .consumers = 2,
+        .rounds = rounds,
+        .most_ns = MOST_NS};
     assert_true(load_run(&load, out_result));
     print_message("%llu blocks written, %llu read; wrong: %llu blocks, %llu words\n",
         (unsigned long long)out_result->written, (unsigned long long)out_result->read,

@@ -24,32 +24,6 @@ static void switches(const char *text)
     assert_int_equal(setenv("CUDA_DOUBLE", text, 1), 0);
 }
 
-static bool log_has(const struct daemon *daemon, const char *words)
-{
-    static char text[TEXT];
-    int fd = open(daemon->log, O_RDONLY | O_CLOEXEC);
-    ssize_t bytes = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
-    text[bytes > 0 ? bytes : 0] = '\0';
-    if (fd >= 0) {
-        (void)close(fd);
-    }
-    return strstr(text, words) != NULL;
-}
-
-static bool log_gets(const struct daemon *daemon, const char *words)
-{
-    uint64_t deadline = child_now_ns() + LOOK_NS;
-    while (!log_has(daemon, words) && child_now_ns() < deadline) {
-        child_nap();
-    }
-    if (!log_has(daemon, words)) {
-        (void)fprintf(stderr, "the log lacks \"%s\":\n", words);
-        daemon_show_log(daemon);
-        return false;
-    }
-    return true;
-}
-
 /* What `cistern status` prints. */
 static bool status_has(const struct daemon *daemon, const char *words)
 {
@@ -76,14 +50,14 @@ static void test_a_sidecar_says_what_it_has_of_a_device_and_its_successor_keeps_
     (void)state;
     switches("memory=96M"); /* no room for a second pool */
     assert_true(daemon_start(&daemon, flags));
-    assert_true(log_gets(&daemon, "16 MiB of host memory page-locked"));
+    assert_true(daemon_logs(&daemon, "16 MiB of host memory page-locked"));
     assert_true(status_has(&daemon, "device_0                GPU-"));
     assert_true(status_has(&daemon, "64 MiB in 1 slabs shared as descriptors, pool page-locked\n"));
     assert_true(status_has(&daemon, "slots                   1280\n"));
     pid_t server = daemon_kill_server(&daemon);
     server = daemon_awaits(&daemon, server);
     assert_true(server > 0);
-    assert_true(log_has(&daemon, "took over 64 MiB in 1 slabs"));
+    assert_true(daemon_logged(&daemon, "took over 64 MiB in 1 slabs"));
     assert_true(status_has(&daemon, "64 MiB in 1 slabs shared as descriptors"));
     assert_int_equal(daemon_kill_server(&daemon), server);
     assert_true(daemon_awaits(&daemon, server) > 0);
@@ -151,7 +125,7 @@ static void test_the_next_start_waits_until_workers_let_go(void **state)
     assert_true(child_reaches(&worker, 1));
     kill_alone(&daemon);
     assert_true(child_start(&next, restart, &daemon));
-    assert_true(log_gets(&daemon, "waiting for up to "));
+    assert_true(daemon_logs(&daemon, "waiting for up to "));
     child_let(&worker, 2);
     assert_int_equal(child_end(&worker), 0);
     assert_int_equal(child_end(&next), 0);
@@ -173,7 +147,7 @@ static int end_of(const struct daemon *daemon, const char *flag, const char *wor
             "--device-pool=64MiB", flag, (char *)NULL);
         _exit(127);
     }
-    if (words != NULL && log_gets(daemon, words)) {
+    if (words != NULL && daemon_logs(daemon, words)) {
         (void)kill(pid, SIGTERM);
     }
     int how = 0;
@@ -194,11 +168,11 @@ static void test_a_start_that_cannot_be_ends_with_a_reason_or_as_it_is_told(void
     switches("memory=96M");
     assert_true(daemon_start(&daemon, flags));
     assert_int_equal(end_of(&daemon, "--device=GPU-dead", NULL), 1);
-    assert_true(log_has(&daemon, "GPU-dead is no GPU here; remedy: one of GPU-"));
+    assert_true(daemon_logged(&daemon, "GPU-dead is no GPU here; remedy: one of GPU-"));
     assert_int_equal(end_of(&daemon, "--device-wait=0", NULL), 1);
-    assert_true(log_has(&daemon, "0 of 1 slabs of 64 MiB could be had"));
+    assert_true(daemon_logged(&daemon, "0 of 1 slabs of 64 MiB could be had"));
     assert_int_equal(end_of(&daemon, "--device-wait=10min", "waiting for up to "), 0);
-    assert_true(log_has(&daemon, "told to end before it served"));
+    assert_true(daemon_logged(&daemon, "told to end before it served"));
     assert_true(daemon_stop(&daemon));
     char lock[160];
     (void)snprintf(lock, sizeof lock, "%s.2.lock", daemon.socket);
@@ -213,11 +187,11 @@ static void test_a_device_that_fails_again_and_again_is_done_without(void **stat
     (void)state;
     switches("sticky=cuMemHostRegister:1");
     assert_true(daemon_start(&daemon, flags));
-    assert_true(log_gets(&daemon, "it failed 2 times within a minute"));
+    assert_true(daemon_logs(&daemon, "it failed 2 times within a minute"));
     assert_true(daemon_awaits(&daemon, 0) > 0);
-    assert_true(log_has(&daemon, "device 0 is lost: copies cannot be prepared on Double"));
-    assert_true(log_has(&daemon, "ended with status 1"));
-    assert_false(log_has(&daemon, "starts with an empty cache"));
+    assert_true(daemon_logged(&daemon, "device 0 is lost: copies cannot be prepared on Double"));
+    assert_true(daemon_logged(&daemon, "ended with status 1"));
+    assert_false(daemon_logged(&daemon, "starts with an empty cache"));
     assert_true(status_has(&daemon, ", lost\n"));
     assert_true(daemon_stop(&daemon));
     switches("");

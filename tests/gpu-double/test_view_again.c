@@ -73,6 +73,42 @@ static void the_same_memory_keeps_its_addresses(void **state)
     assert_int_equal(child_run(keep_pool, NULL), 0);
 }
 
+/* A callback of the driver has been on the sidecar that is gone, and none will come again. */
+static int end_callbacks(void *context, struct child_page *page)
+{
+    struct stand stand;
+    struct cistern_slot slot;
+    size_t count = 0;
+    (void)context;
+    stand_start(&stand, page);
+    uint64_t free_bytes = stand_free_bytes(&stand);
+    stand_open(&stand);
+    STAND_EXPECT(
+        &stand, CISTERN_OK, cistern_device_reserve(stand.device, 1, STAND_WAIT_NS, &slot, &count));
+    STAND_EXPECT(&stand, CISTERN_OK,
+        cistern_device_commit(
+            stand.device, &slot, stand.keys, NULL, 1, DOUBLE_BLOCK, stand.stream.stream));
+    STAND_EXPECT(&stand, CISTERN_OK, cistern_device_drain(stand.device, STAND_WAIT_NS));
+    lose_server(&stand);
+    slab_close(&stand.slabs);
+    for (int i = 0; i < 1000 && stand_free_bytes(&stand) != free_bytes + POOL_BYTES; i++) {
+        struct cistern_match found = {.size = sizeof found};
+        (void)cistern_match(stand.handle, stand.keys, 1, &found);
+        child_nap();
+    }
+    child_need(page, stand_free_bytes(&stand) == free_bytes + POOL_BYTES, "it is held");
+    stand_make(&stand, OTHER_POOL);
+    stand_restart(&stand, 3);
+    stand_close(&stand);
+    return 0;
+}
+
+static void threads_of_the_driver_keep_no_memory_of_a_sidecar_that_is_gone(void **state)
+{
+    (void)state;
+    assert_int_equal(child_run(end_callbacks, NULL), 0);
+}
+
 static int change_pool(void *context, struct child_page *page)
 {
     struct stand stand;
@@ -318,6 +354,7 @@ int main(void)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_same_memory_keeps_its_addresses),
+        cmocka_unit_test(threads_of_the_driver_keep_no_memory_of_a_sidecar_that_is_gone),
         cmocka_unit_test(other_memory_is_mapped_beside_what_is_still_read),
         cmocka_unit_test(nobodys_memory_does_not_live_on),
         cmocka_unit_test(a_thread_of_the_driver_attaches_nothing),

@@ -262,6 +262,35 @@ static void without_a_driver_auto_is_host_memory_and_a_name_is_an_error(void **s
     assert_int_equal(child_run(see_none, NULL), 0);
 }
 
+/* The handle's device may not be written, and who does has lost it; the block is as it was. */
+static int only_read(void *context, struct child_page *page)
+{
+    struct stand stand;
+    struct cistern_view view;
+    struct cistern_slot slot;
+    size_t count;
+    (void)context;
+    stand_start(&stand, page);
+    stand.options.flags |= CISTERN_DEVICE_READ;
+    stand_open(&stand);
+    stand_add(&stand, 0, 0, 20);
+    STAND_EXPECT(&stand, CISTERN_OK, cistern_acquire(stand.handle, stand.keys, 1, &view, &count));
+    stand_see(&stand, &view, CISTERN_TIER_DEVICE, 20);
+    STAND_EXPECT(&stand, CISTERN_UNSUPPORTED,
+        cistern_device_reserve(stand.device, 1, STAND_WAIT_NS, &slot, &count));
+    (void)stand.bed.driver.cuMemsetD8Async(
+        (uint64_t)(uintptr_t)view.data, 0xee, 4096, stand.stream.stream);
+    int status = driver_status(stand.bed.driver.cuStreamSynchronize(stand.stream.stream));
+    child_need(page, status == STATUS_DEVICE_LOST, "the write: %d", status);
+    return 0; /* a context that failed gives nothing back */
+}
+
+static void a_handle_that_only_reads_cannot_spoil_a_block(void **state)
+{
+    (void)state;
+    assert_int_equal(child_run(only_read, NULL), 0);
+}
+
 int main(void)
 {
     if (!bed_found()) {
@@ -274,6 +303,7 @@ int main(void)
         cmocka_unit_test(the_sidecars_reason_is_the_handles),
         cmocka_unit_test(the_options_name_the_device),
         cmocka_unit_test(without_a_driver_auto_is_host_memory_and_a_name_is_an_error),
+        cmocka_unit_test(a_handle_that_only_reads_cannot_spoil_a_block),
     };
     return cmocka_run_group_tests(tests, bed_begin, bed_end);
 }

@@ -225,6 +225,38 @@ static void slots_of_two_memories_are_kept_apart(void **state)
     assert_int_equal(child_run(keep_books, NULL), 0);
 }
 
+/* The handle's one seat is this thread's, so the driver's thread cannot commit. */
+static int settle_late(void *context, struct child_page *page)
+{
+    struct stand stand;
+    struct cistern_slot slot;
+    (void)context;
+    stand_start(&stand, page);
+    stand.options.threads_max = 1;
+    stand_open(&stand);
+    lend(&stand, 1, &slot);
+    fill(&stand, &slot, 60);
+    STAND_EXPECT(&stand, CISTERN_OK,
+        cistern_device_commit(
+            stand.device, &slot, stand.keys, NULL, 1, DOUBLE_BLOCK, stand.stream.stream));
+    int result = stand.bed.driver.cuStreamSynchronize(stand.stream.stream);
+    child_need(page, result == DRIVER_SUCCESS, "stream: %d", result);
+    STAND_EXPECT(&stand, CISTERN_OK, cistern_flush(stand.handle, STAND_WAIT_NS));
+    child_need(page, hot(&stand) == 0, "there was a seat");
+    lend(&stand, 1, &slot);
+    becomes_hot(&stand, 1);
+    stand_find(&stand, stand.handle, 0, CISTERN_TIER_DEVICE, 60);
+    STAND_EXPECT(&stand, CISTERN_OK, cistern_abort(stand.handle, &slot));
+    stand_close(&stand);
+    return 0;
+}
+
+static void a_commit_that_found_no_seat_is_made_by_the_next_reserve(void **state)
+{
+    (void)state;
+    assert_int_equal(child_run(settle_late, NULL), 0);
+}
+
 static int lend_outside(void *context, struct child_page *page)
 {
     struct stand stand;
@@ -345,6 +377,7 @@ int main(void)
         cmocka_unit_test(a_view_is_released_when_the_stream_got_there),
         cmocka_unit_test(blocks_are_copied_to_and_from_the_devices_memory),
         cmocka_unit_test(slots_of_two_memories_are_kept_apart),
+        cmocka_unit_test(a_commit_that_found_no_seat_is_made_by_the_next_reserve),
         cmocka_unit_test(a_grant_outside_the_devices_memory_is_not_kept),
         cmocka_unit_test(another_device_reaches_nothing_of_it),
         cmocka_unit_test(a_hint_asks_for_what_is_in_host_memory_alone),
