@@ -167,6 +167,30 @@ void engine_close(struct engine *engine)
     *engine = (struct engine){0};
 }
 
+bool engine_identify(const struct engine *engine, const struct engine_options *options,
+    struct identity *out_identity)
+{
+    const char *slash = strrchr(options->model_path, '/');
+    struct identity identity = {.model_name = slash == NULL ? options->model_path : slash + 1,
+        .kv_type = engine->kv_type,
+        .rope = engine->rope,
+        .engine_version = engine->version,
+        .state_version = engine->state_version,
+        .rotated = engine->rotated,
+        .block_tokens = options->block_tokens,
+        .step_tokens = engine->step_tokens,
+        .layers = engine->layers,
+        .heads = engine->heads,
+        .shape = engine->shape};
+    if (!identity_digest_file(options->model_path, identity.model_digest) ||
+        (options->lora_path != NULL &&
+            !identity_digest_file(options->lora_path, identity.lora_digest))) {
+        return false;
+    }
+    *out_identity = identity;
+    return true;
+}
+
 uint32_t engine_tokens(
     const struct engine *engine, const char *text, int32_t *out_tokens, uint32_t room)
 {

@@ -8,6 +8,7 @@
 #define CISTERN_BENCH_ENGINES_LLAMA_ENGINE_H
 
 #include "bench/engines/llama/blob.h"
+#include "bench/engines/llama/identity.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -52,6 +53,11 @@ struct engine {
 bool engine_open(const struct engine_options *options, struct engine *out_engine);
 
 void engine_close(struct engine *engine);
+
+/* What its blocks depend on; points into the engine, which has a shape, and the options. Reads the
+ * whole file of the model. Returns false if it cannot. */
+bool engine_identify(const struct engine *engine, const struct engine_options *options,
+    struct identity *out_identity);
 
 /* Token ids of a text, with what the model wants at the start: the first `room` of them. Returns
  * how many; 0 if the model has no vocabulary. */

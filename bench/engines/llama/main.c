@@ -1,7 +1,5 @@
 /* main: cistern-llama, a worker: reads prompts from standard input, a JSON object a line, and
  * answers each with one on standard output. See README.md and request.h. */
-#include "bench/engines/llama/block.h"
-#include "bench/engines/llama/identity.h"
 #include "bench/engines/llama/request.h"
 #include "bench/engines/llama/serve.h"
 
@@ -22,7 +20,6 @@ struct settings {
 
 struct worker {
     struct engine engine;
-    struct identity identity;
     struct identity_texts texts;
     struct cistern_namespace space;
     struct cache cache;
@@ -149,25 +146,9 @@ static int parse(int argc, char **argv, struct settings *settings)
 
 static bool identify(const struct settings *settings, struct worker *worker)
 {
-    const struct engine *engine = &worker->engine;
-    struct identity *identity = &worker->identity;
-    const char *slash = strrchr(settings->engine.model_path, '/');
-    *identity =
-        (struct identity){.model_name = slash == NULL ? settings->engine.model_path : slash + 1,
-            .kv_type = engine->kv_type,
-            .rope = engine->rope,
-            .engine_version = engine->version,
-            .state_version = engine->state_version,
-            .rotated = engine->rotated,
-            .block_tokens = settings->engine.block_tokens,
-            .step_tokens = engine->step_tokens,
-            .layers = engine->layers,
-            .heads = engine->heads,
-            .shape = engine->shape};
-    const char *lora = settings->engine.lora_path;
-    if (!identity_digest_file(settings->engine.model_path, identity->model_digest) ||
-        (lora != NULL && !identity_digest_file(lora, identity->lora_digest)) ||
-        !identity_space(identity, &worker->texts, &worker->space)) {
+    struct identity identity;
+    if (!engine_identify(&worker->engine, &settings->engine, &identity) ||
+        !identity_space(&identity, &worker->texts, &worker->space)) {
         fputs("cistern-llama: the model's file cannot be read again, for its digest\n", stderr);
         return false;
     }
