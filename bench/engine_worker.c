@@ -190,7 +190,7 @@ static void close_ends(struct engine_worker *worker)
     if (worker->to != NULL) {
         (void)fclose(worker->to);
     }
-    if (worker->from >= 0) {
+    if (worker->from > 0) { /* 0: one that never started */
         (void)close(worker->from);
     }
     free(worker->line);

@@ -22,7 +22,7 @@ struct engine_worker {
     char *line; /* owned: what came, and was not asked for yet */
     size_t bytes, room;
     uint32_t vocabulary;
-    uint64_t block_bytes; /* 0: it keeps no blocks */
+    uint64_t block_bytes; /* 0: its model keeps nothing that could be cut */
     char space[64]; /* its namespace */
 };
 

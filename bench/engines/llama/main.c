@@ -1,5 +1,6 @@
 /* main: cistern-llama, a worker: reads prompts from standard input, a JSON object a line, and
  * answers each with one on standard output. See README.md and request.h. */
+#include "bench/engines/llama/block.h"
 #include "bench/engines/llama/request.h"
 #include "bench/engines/llama/serve.h"
 
@@ -201,14 +202,16 @@ static void print_error(const char *why)
     print_object(object);
 }
 
-static void print_ready(const struct worker *worker)
+static void print_ready(const struct worker *worker, uint32_t block_tokens)
 {
+    const struct blob_shape *shape = worker->engine.shape;
     cJSON *object = cJSON_CreateObject();
     cJSON_AddBoolToObject(object, "ready", true);
     cJSON_AddBoolToObject(object, "attached", worker->cache.handle != NULL);
     cJSON_AddNumberToObject(object, "vocabulary", worker->engine.vocabulary);
     cJSON_AddNumberToObject(object, "context_tokens", worker->engine.context_tokens);
-    cJSON_AddNumberToObject(object, "block_bytes", (double)worker->space.block_bytes);
+    cJSON_AddNumberToObject(
+        object, "block_bytes", shape == NULL ? 0 : (double)block_bytes(shape, block_tokens));
     cJSON_AddStringToObject(object, "namespace", worker->texts.name);
     cJSON_AddStringToObject(object, "engine", worker->engine.version);
     print_object(object);
@@ -280,7 +283,7 @@ int main(int argc, char **argv)
         close_worker(&worker);
         return 1;
     }
-    print_ready(&worker);
+    print_ready(&worker, settings.engine.block_tokens);
     while (!ferror(stdout) && getline(&line, &room, stdin) > 0) {
         answer_line(&worker, line);
     }
