@@ -1,6 +1,7 @@
 /* scene: see the header. */
 #include "tests/engines/scene.h"
 
+#include "tests/e2e/child.h"
 #include "tests/folder.h"
 
 #include <string.h>
@@ -97,6 +98,20 @@ void scene_same(const struct engine_answer *one, const struct engine_answer *oth
     assert_int_equal(one->token_count, other->token_count);
     assert_memory_equal(one->tokens, other->tokens, one->token_count * sizeof one->tokens[0]);
     assert_string_equal(one->logits, other->logits);
+}
+
+void scene_ask_until(struct engine_worker *worker, uint64_t seed, uint32_t count, uint32_t reused,
+    const struct engine_answer *expected)
+{
+    uint64_t deadline = child_now_ns() + CHILD_WAIT_NS;
+    struct engine_answer answer = {0};
+    while (answer.reused_tokens < reused) {
+        assert_true(child_now_ns() < deadline);
+        scene_ask(worker, seed, count, &answer);
+        scene_same(&answer, expected);
+        child_nap();
+    }
+    assert_int_equal(answer.reused_tokens, reused);
 }
 
 void scene_expect(const struct scene *scene, const char *model, const char *const flags[],

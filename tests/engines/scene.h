@@ -46,6 +46,11 @@ void scene_prompt(uint64_t seed, uint32_t count, int32_t *out_tokens);
 void scene_ask(
     struct engine_worker *worker, uint64_t seed, uint32_t count, struct engine_answer *out_answer);
 
+/* Ask again until `reused` tokens of it are reused: the sidecar may have had no slot in time. Every
+ * answer must be the same as `expected`. */
+void scene_ask_until(struct engine_worker *worker, uint64_t seed, uint32_t count, uint32_t reused,
+    const struct engine_answer *expected);
+
 /* The two halves of it. */
 void scene_send(struct engine_worker *worker, uint64_t seed, uint32_t count);
 void scene_receive(struct engine_worker *worker, struct engine_answer *out_answer);

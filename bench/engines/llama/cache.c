@@ -7,7 +7,8 @@
 
 #define OPEN_TIMEOUT_NS (CLOCK_NS_PER_S / 2)
 #define TRY_EVERY_NS (2 * CLOCK_NS_PER_S)
-#define LEND_TIMEOUT_NS (5 * CLOCK_NS_PER_MS)
+#define LEND_TIMEOUT_NS (50 * CLOCK_NS_PER_MS)
+#define GRANTS_AHEAD 8u /* the blocks of a step, as a rule */
 #define PINS_MAX 65536u
 
 /* Say what changed, once. What only concerns the moment (a full pool) is no news; a miss is an
@@ -38,6 +39,7 @@ static void attach(struct cache *cache)
         .socket_path = cache->socket_path,
         .threads_max = 1,
         .pins_per_thread = cache->blocks_max < PINS_MAX ? cache->blocks_max : PINS_MAX,
+        .grants_ahead = GRANTS_AHEAD,
         .timeout_ns = OPEN_TIMEOUT_NS};
     note(cache, cistern_open(&options, &cache->handle));
     cache->next_try_ns = clock_now_ns() + TRY_EVERY_NS;

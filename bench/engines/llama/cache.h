@@ -43,7 +43,7 @@ struct cache_finding cache_find(struct cache *cache, const struct cistern_key *k
 
 void cache_release(struct cache *cache, struct cistern_view *views, uint32_t count);
 
-/* A slot to fill with a block; never waits long. Returns false: this block is not kept. */
+/* A slot to fill with a block; waits for 50 ms at most. Returns false: nothing can be kept now. */
 bool cache_lend(struct cache *cache, struct cistern_slot *out_slot);
 
 /* Publish a filled slot under keys[index], a block of keys[index - 1]'s prefix. Returns false if

@@ -103,7 +103,8 @@ static uint32_t reuse(struct serve *serve, uint32_t count, struct serve_answer *
     return good;
 }
 
-static bool store_block(struct serve *serve, uint32_t index)
+/* Export, seal and publish a block. Returns false if nothing can be stored now. */
+static bool store_block(struct serve *serve, uint32_t index, struct serve_answer *answer)
 {
     struct engine *engine = serve->engine;
     struct cistern_slot slot;
@@ -120,9 +121,11 @@ static bool store_block(struct serve *serve, uint32_t index)
             engine, first, serve->block_tokens, data + sizeof(struct block_header), blob) != blob ||
         block_seal(engine->shape, first, serve->block_tokens, data) != NULL) {
         cache_abort(serve->cache, &slot);
-        return false;
+        return true;
     }
-    return cache_publish(serve->cache, &slot, serve->keys, index, bytes);
+    bool published = cache_publish(serve->cache, &slot, serve->keys, index, bytes);
+    answer->stored_blocks += published ? 1 : 0;
+    return published;
 }
 
 /* Store the blocks of the tokens from `first` to `end`, which were computed last. */
@@ -131,8 +134,9 @@ static void store(struct serve *serve, uint32_t first, uint32_t end, uint32_t ke
 {
     int64_t start = clock_now_ns();
     uint32_t last = end / serve->block_tokens < key_count ? end / serve->block_tokens : key_count;
-    for (uint32_t i = first / serve->block_tokens; i < last; i++) {
-        answer->stored_blocks += store_block(serve, i) ? 1 : 0;
+    uint32_t index = first / serve->block_tokens;
+    while (index < last && store_block(serve, index, answer)) {
+        index++; /* the first one that finds no slot ends it: the prompt waits once at most */
     }
     answer->store_ms += since_ms(start);
 }
