@@ -32,7 +32,7 @@ bool engine_run_find(const struct options *options, struct engine_run *out_run)
             stderr, "cistern-bench: no model at %s; bench/engines/llama/fetch gets one\n", model);
         return false;
     }
-    if (!process_find(NULL, "engines/llama/cistern-llama", "no other", run.program)) {
+    if (!process_find(NULL, "engines/llama/cistern-llama", NULL, run.program)) {
         fputs("cistern-bench: bench/engines/llama/fetch gets libllama; then meson setup "
               "--reconfigure, and build\n",
             stderr);

@@ -59,8 +59,9 @@ bool process_find(
         memcpy(slash + 1, beside, strlen(beside) + 1);
     }
     if (realpath(wanted, out_path) == NULL || access(out_path, X_OK) != 0) {
-        fprintf(stderr, "cistern-bench: nothing to run at %s: %s; build it, or give %s PATH\n",
-            wanted, strerror(errno), option);
+        fprintf(stderr, "cistern-bench: nothing to run at %s: %s; build it%s%s%s\n", wanted,
+            strerror(errno), option == NULL ? "" : ", or give ", option == NULL ? "" : option,
+            option == NULL ? "" : " PATH");
         return false;
     }
     return true;

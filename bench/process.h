@@ -21,8 +21,8 @@ struct process {
     char lock_path[PROCESS_PATH_BYTES]; /* what cisternd leaves beside its socket */
 };
 
-/* A program: `given`, else the one at `beside`, seen from ours. `option` is how to name another.
- * Returns false with a line on stderr if there is none. */
+/* A program: `given`, else the one at `beside`, seen from ours. `option`, if not NULL, is how to
+ * name another. Returns false with a line on stderr if there is none. */
 bool process_find(
     const char *given, const char *beside, const char *option, char out_path[PATH_MAX]);
 
