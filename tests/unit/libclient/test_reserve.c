@@ -102,6 +102,21 @@ static void grants_outside_the_pool_are_not_used(void **state)
     bed_end(&bed);
 }
 
+/* Who only waits for a moment at a time is told as well, and not "busy" for ever. */
+static void short_waits_notice_that_the_sidecar_died(void **state)
+{
+    struct bed *bed = *state;
+    struct cistern_slot slot;
+    size_t count;
+    double_mute(&bed->server, true);
+    while (cistern_reserve(bed->handle, 1, 1000, &slot, &count) == CISTERN_OK) {
+    }
+    assert_int_equal(cistern_reserve(bed->handle, 1, 1000, &slot, &count), CISTERN_BUSY);
+    double_crash(&bed->server);
+    assert_int_equal(cistern_reserve(bed->handle, 1, 1000, &slot, &count), CISTERN_NO_SERVER);
+    bed_restart(bed, 1);
+}
+
 static void wrong_arguments_are_refused(void **state)
 {
     struct bed *bed = *state;
@@ -127,6 +142,7 @@ int main(void)
         TEST(too_many_in_hand_is_a_limit),
         TEST(the_sidecars_refusal_is_passed_on),
         cmocka_unit_test(grants_outside_the_pool_are_not_used),
+        TEST(short_waits_notice_that_the_sidecar_died),
         TEST(wrong_arguments_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
