@@ -1,5 +1,5 @@
-/* pool_tiers: blocks between a device, host memory and a disk, at a real cisternd: whoever asks, and
- * wherever it went, a block is what was made. */
+/* pool_tiers: blocks between a device, host memory and a disk, at a real cisternd: whoever asks,
+ * and wherever it went, a block is what was made. */
 #include "tests/check.h"
 #include "tests/e2e/gauge.h"
 #include "tests/folder.h"
