@@ -290,6 +290,10 @@ int adopt_blocks(struct blocks *blocks, const struct adopt_terms *terms,
     counter_set(blocks->counters, COUNTER_slots_free, 0);
     counter_set(blocks->counters, COUNTER_slots_hot, adoption.found.blocks);
     counter_set(blocks->counters, COUNTER_slots_lent, adoption.found.lent.count);
+    /* What was under way, and held for it, went with the dead server. */
+    counter_set(blocks->counters, COUNTER_holds_now, 0);
+    counter_set(blocks->counters, COUNTER_fetches_now, 0);
+    counter_set(blocks->counters, COUNTER_moves_now, 0);
     adopt_extents(blocks);
     int status = adopt_order(blocks, adoption.found.blocks);
     if (status == STATUS_OK) {

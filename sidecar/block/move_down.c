@@ -97,8 +97,8 @@ void move_down_some(struct blocks *blocks, const struct fetch_means *means)
     for (uint32_t i = 0; i < pool->class_count; i++) {
         uint32_t at = (blocks->tick_class + i) % pool->class_count;
         const struct pool_class *class = &pool->classes[at];
-        if (class->tier != SLOT_TIER_HOST && pool->sides[class->tier].free.count == 0 &&
-            class->free <= evict_high_mark(class)) {
+        /* Free extents included: the last of them may be less than a tick evicts at once. */
+        if (class->tier != SLOT_TIER_HOST && pool_available(pool, at) <= evict_high_mark(class)) {
             copy_class(blocks, at, &means->sweep);
         }
     }

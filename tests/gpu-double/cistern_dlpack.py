@@ -34,7 +34,7 @@ class Options(ctypes.Structure):
         ("space", ctypes.POINTER(Namespace)), ("socket_path", ctypes.c_char_p),
         ("threads_max", ctypes.c_uint32), ("pins_per_thread", ctypes.c_uint32),
         ("grants_ahead", ctypes.c_uint32), ("reserved", ctypes.c_uint32),
-        ("timeout_ns", ctypes.c_int64)]
+        ("timeout_ns", ctypes.c_int64), ("device", ctypes.c_char_p)]
 
 
 class Key(ctypes.Structure):
@@ -128,9 +128,10 @@ def take(capsule):
 
 
 class Client:
-    """A handle. Every call but open() returns the status; releases may come from any thread."""
+    """A handle, with a device if one is named. Calls return the status; releases may come from any
+    thread."""
 
-    def __init__(self, socket, block_bytes, pins):
+    def __init__(self, socket, block_bytes, pins, device=None):
         build = os.environ["CISTERN_BUILD"]
         names = [os.path.join(build, folder, "libcistern.so.0") for folder in ("libclient", "lib")]
         self.library = ctypes.CDLL(next(name for name in names if os.path.exists(name)))
@@ -139,16 +140,25 @@ class Client:
                           name=b"dlpack", model=b"none", dtype=b"float16", layout=b"[16][..]")
         options = Options(size=ctypes.sizeof(Options), space=ctypes.pointer(space),
                           socket_path=socket.encode(), pins_per_thread=pins,
-                          timeout_ns=20_000_000_000)
+                          timeout_ns=20_000_000_000, device=device and device.encode())
         self.handle = ctypes.c_void_p()
         status = self.library.cistern_open(ctypes.byref(options), ctypes.byref(self.handle))
         if status != OK:
             raise OSError(f"cistern_open: {status}: {self.why()}")
+        self.device = ctypes.c_void_p()
+        if device is not None and self.library.cistern_device_ready(self.handle) == OK:
+            self.library.cistern_device_open(self.handle, None, ctypes.byref(self.device))
 
     def why(self):
         return self.library.cistern_why().decode()
 
+    def prefetch(self, key):
+        """A hint: the block shall be on the device."""
+        return self.library.cistern_device_prefetch(
+            self.device, ctypes.byref(key), ctypes.c_size_t(1))
+
     def close(self):
+        self.library.cistern_device_close(ctypes.byref(self.device))
         self.library.cistern_close(ctypes.byref(self.handle))
 
     def put(self, key, data):

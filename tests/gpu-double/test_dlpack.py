@@ -4,7 +4,8 @@ capsule; it stays pinned for as long as the array lives, and no longer.
 
 Runs a cisternd of its own. CISTERN_BUILD is the build folder, or the unpacked archive of
 tests/gpu/pack. Without PyTorch and NumPy only a reader by hand looks at the capsule, and the test
-ends with 77 and says so; with --device also where PyTorch finds no GPU.
+ends with 77 and says so; with --device also where PyTorch finds no GPU. On the double of the driver
+nobody but that reader looks at a block of a device.
 """
 import ctypes
 import gc
@@ -47,14 +48,14 @@ def make_bytes(number):
     return bytes((number * 31 + i * 7 + (i >> 8)) & 0xFF for i in range(BLOCK_BYTES))
 
 
-def start_daemon(folder):
+def start_daemon(folder, *flags):
     """A cisternd that dies with the test, and its socket."""
     program = os.path.join(os.environ["CISTERN_BUILD"], "sidecar", "cisternd")
     path = os.path.join(folder, "socket")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("CISTERN_")}
     with open(os.path.join(folder, "log"), "wb") as log:
         daemon = subprocess.Popen(
-            [program, f"--socket={path}", "--pool=16MiB", "--extent=1MiB", "--no-keeper"],
+            [program, f"--socket={path}", "--pool=16MiB", "--extent=1MiB", "--no-keeper", *flags],
             stdout=log, stderr=log, env=environment,
             preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
     return daemon, path
@@ -65,11 +66,16 @@ def listens(path):
         return end.connect_ex(path) == 0
 
 
-class Arrays(unittest.TestCase):
+class Scene(unittest.TestCase):
+    """A sidecar, and a handle with one pin."""
+
+    flags = ()
+    device = None
+
     @classmethod
     def setUpClass(cls):
         cls.folder = tempfile.TemporaryDirectory(prefix="cistern-test-")
-        cls.daemon, cls.socket = start_daemon(cls.folder.name)
+        cls.daemon, cls.socket = start_daemon(cls.folder.name, *cls.flags)
         deadline = time.monotonic() + WAIT_S
         while not listens(cls.socket) and time.monotonic() < deadline:
             time.sleep(0.001)
@@ -81,7 +87,7 @@ class Arrays(unittest.TestCase):
         cls.folder.cleanup()
 
     def setUp(self):
-        self.client = dl.Client(self.socket, BLOCK_BYTES, pins=1)
+        self.client = dl.Client(self.socket, BLOCK_BYTES, pins=1, device=self.device)
         for number in (1, 2):
             self.assertEqual(self.client.put(make_key(number), make_bytes(number)), dl.OK)
 
@@ -105,6 +111,8 @@ class Arrays(unittest.TestCase):
             self.assertEqual(status, dl.PINS)
         return status == dl.PINS
 
+
+class Arrays(Scene):
     def test_the_capsule_tells_where_the_block_lies_and_how(self):
         block = self.block(1)
         managed = dl.take(block.__dlpack__())
@@ -164,12 +172,67 @@ class Arrays(unittest.TestCase):
         self.assertFalse(self.is_pinned())
 
 
+class DeviceArrays(Scene):
+    flags = ("--device-pool=64MiB",)
+    device = "auto"
+
+    def setUp(self):
+        super().setUp()
+        if not self.client.device:
+            why = self.client.why()
+            self.tearDown()
+            self.skipTest(why)
+
+    def block(self, number, shape=SHAPE, code=dl.DL_INT, bits=16):
+        """The block, once it is on the device."""
+        deadline = time.monotonic() + WAIT_S
+        block = super().block(number, shape, code, bits)
+        while block.view.tier != dl.DEVICE and time.monotonic() < deadline:
+            self.assertEqual(self.client.release(block.view), dl.OK)
+            self.assertEqual(self.client.prefetch(make_key(number)), dl.OK)
+            time.sleep(0.001)
+            block = super().block(number, shape, code, bits)
+        self.assertEqual(block.view.tier, dl.DEVICE)
+        return block
+
+    def test_the_capsule_says_that_it_is_of_a_device(self):
+        block = self.block(1)
+        managed = dl.take(block.__dlpack__())
+        self.assertEqual(managed.tensor.data, block.view.data)
+        self.assertEqual(
+            (managed.tensor.device_type, managed.tensor.device_id), (dl.DL_CUDA, 0))
+        self.assertTrue(self.is_pinned())
+        managed.deleter(managed)
+        self.assertFalse(self.is_pinned())
+
+    @unittest.skipUnless(TORCH is not None and TORCH.cuda.is_available(), "no PyTorch with a GPU")
+    def test_torch_reads_it_where_it_lies_on_the_device(self):
+        block = self.block(1, code=dl.DL_FLOAT)
+        tensor = TORCH.from_dlpack(block)
+        self.assertTrue(tensor.is_cuda)
+        self.assertEqual(tensor.data_ptr(), block.view.data)
+        self.assertEqual((tuple(tensor.shape), tensor.dtype), (SHAPE, TORCH.float16))
+        wanted = TORCH.frombuffer(bytearray(make_bytes(1)), dtype=TORCH.int16).view(SHAPE)
+        self.assertTrue(TORCH.equal(tensor.view(TORCH.int16).cpu(), wanted))
+        part = tensor[3]
+        del tensor, block
+        gc.collect()
+        self.assertTrue(self.is_pinned(), "a part of the tensor lives")
+        self.assertTrue(TORCH.equal(part.view(TORCH.int16).cpu(), wanted[3]))
+        del part
+        TORCH.cuda.synchronize()
+        self.assertFalse(self.is_pinned())
+
+
 def skip(reason):
     print(f"skipped: {reason}")
     sys.exit(77)
 
 
 if __name__ == "__main__":
+    # Of the double: the devices of this test alone, for the sidecar and for us.
+    STATE = tempfile.TemporaryDirectory(prefix="cistern-double-", dir="/dev/shm")
+    os.environ["CUDA_DOUBLE_STATE"] = STATE.name
     if "--device" in sys.argv:
         sys.argv.remove("--device")
         if TORCH is None or not TORCH.cuda.is_available():

@@ -14,7 +14,7 @@
 #define CHAIN 8u
 #define POOL_SLOTS 1024u /* 64 MiB in blocks of 64 KiB */
 #define LATE_US 30000000u
-#define LATE_NS UINT64_C(200000000) /* on a device, which the end of a process has to wait for */
+#define LATE_NS UINT64_C(2000000000) /* on a device, which the end of a process has to wait for */
 #define PROMOTIONS 4u /* the one at which a device fails */
 
 static const char *const flags[] = {"--device-pool=64MiB", NULL};
@@ -291,6 +291,7 @@ static void test_without_a_keeper_workers_let_the_memory_go_and_meet_the_next(vo
     struct child worker;
     struct child teller;
     (void)state;
+    bed_double(); /* a device has room for two pools */
     start(&daemon, "strict=1,memory=96M", alone); /* no room for a second pool */
     struct pair pair = {.daemon = &daemon, .worker = &worker};
     assert_true(child_start(&worker, let_go, &daemon));

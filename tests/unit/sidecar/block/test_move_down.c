@@ -59,12 +59,20 @@ static void what_is_elsewhere_needs_no_copy(void **state)
     move_land(&world, STATUS_OK);
 }
 
-static void a_device_with_room_copies_nothing(void **state)
+/* A tick makes room for more than a small extent holds: then it is late for copies. */
+static void with_room_nothing_is_copied_but_before_the_last_extents_are_used(void **state)
 {
     (void)state;
-    fill(MOVE_FIRST, 100, MOVE_SLOTS / 2);
+    move_world_open(&world, MOVE_SLOTS, MOVE_SLOTS, 1);
+    fill(MOVE_FIRST, 100, MOVE_SLOTS - 3);
     cold_pass(&world.cold, 10 * COLD_MS);
     assert_int_equal(world.mover.starts, 0);
+    fill(MOVE_FIRST, 200, 1);
+    assert_int_equal(world.blocks->pool.sides[MOVE_FIRST].free.count, 2);
+    cold_pass(&world.cold, 10 * COLD_MS);
+    assert_true(world.mover.starts > 0);
+    move_land(&world, STATUS_OK);
+    move_world_close(&world);
 }
 
 static void a_grant_waits_for_no_copy_and_counts_what_is_lost(void **state)
@@ -371,7 +379,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_WORLD(what_leaves_next_is_copied_down_and_then_dropped),
         IN_WORLD(what_is_elsewhere_needs_no_copy),
-        IN_WORLD(a_device_with_room_copies_nothing),
+        cmocka_unit_test(with_room_nothing_is_copied_but_before_the_last_extents_are_used),
         IN_WORLD(a_grant_waits_for_no_copy_and_counts_what_is_lost),
         IN_WORLD(a_tick_waits_while_copies_are_under_way),
         IN_WORLD(host_memory_makes_room_for_what_comes_down),

@@ -269,6 +269,8 @@ static void take_over(enum takeover how)
     }
     struct adopt_found found = move_heir_succeed(WORLD, lost);
     assert_int_equal(found.loading.count + found.read.count, loading);
+    assert_int_equal(cold_count(&WORLD->cold, COUNTER_moves_now), 0);
+    assert_int_equal(cold_count(&WORLD->cold, COUNTER_holds_now), 0);
     check();
     move_heir_land(WORLD, lost);
     check();
