@@ -339,8 +339,14 @@ void door_tick(struct door *door)
     struct session_table *table = door->table;
     for (uint32_t i = table->active_count; table->greetings > 0 && i-- > 0;) {
         struct session *session = table->places[table->active[i]];
-        if (session->state == SESSION_GREETING &&
-            table->now_ns - session->greeted_ns > DOOR_GREETING_NS) {
+        if (session->state != SESSION_GREETING) {
+            continue;
+        }
+        /* Not from its accept: who is let in by the turn that ends a long sleep came at a time that
+         * the table learns after that turn. */
+        if (session->greeted_ns == 0) {
+            session->greeted_ns = table->now_ns;
+        } else if (table->now_ns - session->greeted_ns > DOOR_GREETING_NS) {
             session_end(session, false);
         }
     }

@@ -77,7 +77,6 @@ struct session *session_new(struct session_table *table, int socket, uint32_t ui
         .pidfd = -1,
         .bell = -1,
         .device = SESSION_NO_DEVICE,
-        .greeted_ns = table->now_ns,
         .lane_client = SEGMENT_NONE,
         .lane_server = SEGMENT_NONE,
         .lent = GRANT_LIST_EMPTY,

@@ -61,7 +61,7 @@ struct session {
     struct loop_watch *socket_watch;
     struct loop_watch *pid_watch;
     struct loop_watch *bell_watch;
-    uint64_t greeted_ns; /* when the connection came */
+    uint64_t greeted_ns; /* first tick after the connection came; 0 before */
 
     /* From the attach on. */
     bool welcomed; /* the client knows that it is attached */
