@@ -11,7 +11,10 @@ packages_of() {
             liburing-dev libhiredis-dev libinih-dev libcjson-dev libcmocka-dev libzstd-dev
         ;;
     # What the tests use when it is there; without it the tests concerned skip, and say so.
-    test) echo clang libclang-rt-14-dev clang-format spin shellcheck codespell ;;
+    test)
+        echo clang libclang-rt-14-dev clang-format spin shellcheck codespell python3-dev \
+            python3-numpy mypy
+        ;;
     # The bench's rivals. Redis: a private server on a temporary socket, never the system's.
     bench) echo redis-server fio ;;
     *)
