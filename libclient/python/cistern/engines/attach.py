@@ -69,7 +69,8 @@ class Attachment:
             return []
 
     def ask(self, call: Callable[[cistern.Client], T], otherwise: T) -> T:
-        """What `call` returns for the client, or `otherwise` if there is no cache for now."""
+        """What `call` returns for the client, or `otherwise` if there is no cache for now. Whatever
+        else goes wrong in it is a miss, too, and said: an engine does not stop for its cache."""
         client = self._client
         if client is None:
             return otherwise
@@ -77,7 +78,7 @@ class Attachment:
             answer = call(client)
         except cistern.NotNow:
             return otherwise
-        except (cistern.Error, ValueError) as error:
+        except Exception as error:
             if not self._closed.is_set():
                 self._say(error)
             return otherwise
