@@ -8,11 +8,12 @@ installed, and then uses that.
 import dataclasses
 import enum
 import logging
-import sys
 import types
 from typing import Any, NamedTuple
 
 import numpy
+
+import stand_in
 
 RECORDED = "0.33.0"
 
@@ -253,10 +254,4 @@ NAMES = {
 
 def install():
     """Stand in for vLLM in this process, which has none."""
-    for path, names in NAMES.items():
-        steps = path.split(".")
-        for end in range(1, len(steps) + 1):
-            sys.modules.setdefault(".".join(steps[:end]),
-                                   types.ModuleType(".".join(steps[:end])))
-        for name in names:
-            setattr(sys.modules[path], name, globals()[name])
+    stand_in.install(globals(), NAMES)

@@ -31,16 +31,19 @@ class Faults(Case):
         manager.complete_store(set(keys), self.context)
 
     def test_an_outage_is_said_once(self):
+        manager, worker = self.manager(ranks=2), self.worker(Paged(), ranks=2)
         with self.assertLogs("vllm.cistern", "WARNING") as said:
-            manager = self.manager()
             self.sidecar.kill()
 
             def noticed():
-                manager.lookup(keys_of(1)[0], self.context)
-                return not manager._attachments[0].attached
+                for attachment in (*manager._attachments, worker._attachment):
+                    attachment.ask(lambda client: client.match(client.keys(range(16))), None)
+                return not any(attachment.attached for attachment in
+                               (*manager._attachments, worker._attachment))
             bed.until(noticed, "the outage")
             for _ in range(50):
                 noticed()
+                manager.lookup(keys_of(1)[0], self.context)
         self.assertEqual(len(said.records), 1, said.output)
 
     def test_a_sidecar_that_came_later_is_used(self):

@@ -18,7 +18,26 @@ T = TypeVar("T")
 
 FIRST_TRY_S, TRY_S = 1.0, 0.2
 RETRY_S, RETRY_MOST_S = 1.0, 30.0
-SAY_AGAIN_S = 60.0  # an outage that follows so soon is not said again
+SAY_AGAIN_S = 60.0  # what was said so short a time ago is not said again
+
+
+class _Said:
+    """What this process said, and when: a scheduler and its workers may each have a client of one
+    sidecar, whose end is one piece of news."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._at: dict[tuple[str | None, type[Exception]], float] = {}
+
+    def is_news(self, socket: str | None, error: Exception) -> bool:
+        now = time.monotonic()
+        with self._lock:
+            before = self._at.get((socket, type(error)), -SAY_AGAIN_S)
+            self._at[socket, type(error)] = now
+        return now - before >= SAY_AGAIN_S
+
+
+_SAID = _Said()
 
 
 class Attachment:
@@ -45,7 +64,6 @@ class Attachment:
         self._closed = threading.Event()
         self._trouble = threading.Lock()
         self._troubled = False
-        self._said_at = -SAY_AGAIN_S
         if not self._open(FIRST_TRY_S):
             threading.Thread(target=self._keep_trying, name="cistern-attach", daemon=True).start()
 
@@ -95,13 +113,9 @@ class Attachment:
 
     def _say(self, error: Exception) -> None:
         with self._trouble:
-            now = time.monotonic()
-            silent = self._troubled or now - self._said_at < SAY_AGAIN_S
-            self._troubled = True
-            if silent:
-                return
-            self._said_at = now
-        self._log.warning("Cistern: %s; going on without this cache", error)
+            was, self._troubled = self._troubled, True
+        if not was and _SAID.is_news(self._socket, error):
+            self._log.warning("Cistern: %s; going on without this cache", error)
 
     def _over(self) -> None:
         with self._trouble:

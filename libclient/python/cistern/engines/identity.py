@@ -62,7 +62,8 @@ def space_of(engine: str, version: str, facts: Mapping[str, Any], *, block_token
     ranks   into how many workers a block is cut; each has a namespace of its own
     tenant  texts that are too long are replaced by their digest
     """
-    whole = digest({"engine": engine, "version": version, **facts})
+    whole = digest({"engine": engine, "version": version, "block": [block_tokens, block_bytes],
+                    **facts})
     if len(tenant.encode()) > TEXT_BYTES:
         tenant = digest(tenant)[:TEXT_BYTES]
     return cistern.Namespace(
