@@ -114,7 +114,7 @@ static int open_memory(struct gpu_run *run)
         return STATUS_NO_MEMORY;
     }
     int status = slab_make(gpu, SLAB_VMM, SLABS, SLAB_BYTES, &run->pool, run->why, sizeof run->why);
-    status = status == 0 ? slab_make(gpu, SLAB_VMM, SLABS, SLAB_BYTES, &run->engine, run->why,
+    status = status == 0 ? slab_make(gpu, SLAB_VMM, 1, GPU_RUN_BYTES, &run->engine, run->why,
                                sizeof run->why)
                          : status;
     status = status == 0 ? copy_open(gpu, &run->stream) : status;
@@ -280,16 +280,16 @@ bool gpu_run_marks(struct gpu_run *run, struct stats *out_marks_us, struct stats
     return true;
 }
 
-double gpu_run_open_ms(struct gpu_run *run)
+double gpu_run_open_ms(struct gpu_run *run, const struct slab_pool *pool)
 {
-    struct offer offer = {.uuid = run->gpu.uuid, .slab_bytes = SLAB_BYTES};
+    struct offer offer = {.uuid = run->gpu.uuid, .slab_bytes = pool->slab_bytes};
     struct answer answer;
     int fds[SLABS];
     uint32_t count = 0;
-    for (uint32_t i = 0; i < SLABS; i++) {
-        fds[i] = run->pool.slab[i].fd;
+    for (uint32_t i = 0; i < pool->count; i++) {
+        fds[i] = pool->slab[i].fd;
     }
-    if (hello_send(run->reader, &offer, sizeof offer, fds, SLABS) != STATUS_OK ||
+    if (hello_send(run->reader, &offer, sizeof offer, fds, pool->count) != STATUS_OK ||
         hello_receive(run->reader, &answer, sizeof answer, NULL, 0, &count) != STATUS_OK ||
         answer.status != STATUS_OK) {
         (void)snprintf(run->why, sizeof run->why, "another process could not open the pool");

@@ -25,7 +25,7 @@ struct gpu_run {
     struct gpu gpu;
     struct driver_context *former;
     struct slab_pool pool;
-    struct slab_pool engine; /* stands for the tensors of an engine */
+    struct slab_pool engine; /* stands for the tensors of an engine; in one piece */
     struct copy_stream stream;
     void *host; /* GPU_RUN_BYTES, owned */
     struct pagelock lock;
@@ -53,7 +53,8 @@ double gpu_run_plain(struct gpu_run *run, enum gpu_run_way way);
  * for the stream instead. Returns false on failure. */
 bool gpu_run_marks(struct gpu_run *run, struct stats *out_marks_us, struct stats *out_waits_us);
 
-/* Milliseconds that another process takes to map our pool. Negative on failure. */
-double gpu_run_open_ms(struct gpu_run *run);
+/* Milliseconds that another process takes to map our pool, or as much memory in one piece, which is
+ * the least that it can take. Negative on failure. */
+double gpu_run_open_ms(struct gpu_run *run, const struct slab_pool *pool);
 
 #endif

@@ -27,12 +27,14 @@ uint64_t hit_loop_single(cistern_t *handle, const struct cistern_key *keys, size
         for (size_t i = 0; i < HIT_LOOP_GROUP; i++) {
             struct cistern_view view = {0};
             size_t pinned;
+            uintptr_t found = 0; /* its release clears the view */
             if (cistern_acquire(handle, key, 1, &view, &pinned) == CISTERN_OK) {
+                found = (uintptr_t)view.data;
                 cistern_release(handle, &view, pinned);
             } else {
                 missed++;
             }
-            key += 1 + (chained ? chain_zero((uintptr_t)view.data) : 0);
+            key += 1 + (chained ? chain_zero(found) : 0);
         }
         stats_add(out_samples, (double)(clock_now_ns() - start) / HIT_LOOP_GROUP);
     }

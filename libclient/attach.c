@@ -19,9 +19,11 @@ static const char *welcome_fault(
     bool isolated = (welcome->flags & WELCOME_ISOLATED) != 0;
     uint32_t fds = isolated ? HELLO_FD_MAX : HELLO_FD_STAGING;
     struct lane_shape shape = {.seats = welcome->seats, .pins = welcome->pins};
-    if (welcome->device_slabs != 0) {
-        return "device"; /* none was asked for */
+    const char *fault = attach_device_fault(hello, welcome);
+    if (fault != NULL) {
+        return fault;
     }
+    fds += attach_device_fds(welcome);
     if (welcome->fds != fds || fd_count != fds) {
         return "descriptors";
     }
@@ -99,7 +101,7 @@ static int map_segments(struct attach *attach, struct greet_gift *gift)
     return STATUS_OK;
 }
 
-static int open_lane(struct attach *attach, uint32_t at, uint32_t grants)
+static int open_lane(struct attach *attach, uint32_t at, uint32_t grants, uint32_t device_grants)
 {
     struct attach_lane *lane = &attach->lanes[at];
     lane->words = lane_seat_at(&attach->shape, attach->segments[HELLO_FD_LANE_CLIENT].base,
@@ -115,10 +117,14 @@ static int open_lane(struct attach *attach, uint32_t at, uint32_t grants)
     if (lane->tickets == NULL) {
         return STATUS_NO_MEMORY;
     }
-    return book_open(grants, &lane->grants);
+    int status = book_open(grants, &lane->books[BOOK_HOST]);
+    if (status == STATUS_OK && device_grants > 0) {
+        status = book_open(device_grants, &lane->books[BOOK_DEVICE]);
+    }
+    return status;
 }
 
-static int open_lanes(struct attach *attach, uint32_t grants)
+static int open_lanes(struct attach *attach, uint32_t grants, uint32_t device_grants)
 {
     size_t bytes = attach->shape.seats * sizeof *attach->lanes;
     attach->lanes = aligned_alloc(_Alignof(struct attach_lane), bytes);
@@ -127,7 +133,7 @@ static int open_lanes(struct attach *attach, uint32_t grants)
     }
     memset(attach->lanes, 0, bytes);
     for (uint32_t i = 0; i < attach->shape.seats; i++) {
-        int status = open_lane(attach, i, grants);
+        int status = open_lane(attach, i, grants, device_grants);
         if (status != STATUS_OK) {
             return status;
         }
@@ -155,7 +161,10 @@ static int fill(struct attach *attach, struct greet_gift *gift, const struct map
     if (status != STATUS_OK) {
         return why_failed(status, "the sidecar's index has another layout than the library");
     }
-    if (welcome->host_slots == 0 || welcome->host_slots > attach->index.slots) {
+    uint32_t slots = attach->index.slots;
+    if (welcome->host_slots == 0 || welcome->host_slots > slots ||
+        (welcome->device_slabs > 0 && (welcome->device_first > slots ||
+                                          welcome->device_slots > slots - welcome->device_first))) {
         return why_failed(STATUS_MALFORMED, "the sidecar's welcome has a wrong number of slots");
     }
     const struct segment *pool =
@@ -163,6 +172,7 @@ static int fill(struct attach *attach, struct greet_gift *gift, const struct map
     const struct segment *target = attach->isolated ? &attach->segments[HELLO_FD_STAGING] : pool;
     attach->pool = pool->base;
     attach->pool_bytes = pool->bytes;
+    attach->host_slots = welcome->host_slots;
     attach->grant_base = target->base;
     attach->grant_bytes = target->bytes;
     attach->client = attach->segments[HELLO_FD_LANE_CLIENT].base;
@@ -172,12 +182,13 @@ static int fill(struct attach *attach, struct greet_gift *gift, const struct map
     attach->bell = gift->fds[HELLO_FD_BELL];
     gift->socket = -1;
     gift->fds[HELLO_FD_BELL] = -1;
-    status = open_lanes(attach, welcome->grants);
+    status =
+        open_lanes(attach, welcome->grants, welcome->device_slabs > 0 ? welcome->device_grants : 0);
     return status == STATUS_OK ? STATUS_OK : why_failed(status, "no memory for the handle's seats");
 }
 
 int attach_open(const struct hello *hello, struct greet_gift *gift, uint32_t id,
-    struct mapping *known, struct attach **out_attach)
+    const struct attach_known *known, struct attach **out_attach)
 {
     assert(id != 0);
     int status = STATUS_OK;
@@ -198,14 +209,16 @@ int attach_open(const struct hello *hello, struct greet_gift *gift, uint32_t id,
     for (uint32_t i = 0; i < HELLO_FD_MAX; i++) {
         attach->segments[i] = SEGMENT_NONE;
     }
-    status = fill(attach, gift, known);
+    status = fill(attach, gift, known->mapping);
     if (status != STATUS_OK) {
         attach_close(&attach, false);
         goto refuse;
     }
     if (attach->mapping == NULL) {
-        attach->mapping = known;
+        attach->mapping = known->mapping;
     }
+    uint32_t slabs = attach_device_fds(&gift->welcome);
+    attach_device_map(attach, hello, &gift->welcome, gift->fds + gift->fd_count - slabs, known);
     *out_attach = attach;
 refuse:
     greet_refuse(gift); /* what is still there */
@@ -219,7 +232,7 @@ bool attach_is_idle(const struct attach *attach)
     }
     for (uint32_t i = 0; i < attach->shape.seats; i++) {
         const struct attach_lane *lane = &attach->lanes[i];
-        if (book_any_lent(&lane->grants)) {
+        if (book_any_lent(&lane->books[BOOK_HOST]) || book_any_lent(&lane->books[BOOK_DEVICE])) {
             return false;
         }
         for (uint32_t record = 0; record < lane->pins.high; record++) {
@@ -249,7 +262,9 @@ void attach_close(struct attach **attach_pointer, bool forked)
     *attach_pointer = NULL;
     for (uint32_t i = 0; attach->lanes != NULL && i < attach->shape.seats; i++) {
         free(attach->lanes[i].tickets);
-        book_close(&attach->lanes[i].grants);
+        for (uint32_t which = 0; which < BOOKS; which++) {
+            book_close(&attach->lanes[i].books[which]);
+        }
     }
     free(attach->lanes);
     for (uint32_t i = 0; i < HELLO_FD_MAX; i++) {

@@ -8,6 +8,8 @@
 
 #include <assert.h>
 
+#define AHEAD_NS MOMENT_MS /* how long a hint waits for room */
+
 int batch_find(struct cistern *handle, struct core_seat *seat, const struct cistern_key *keys,
     size_t count, struct batch *out_batch)
 {
@@ -55,6 +57,31 @@ int batch_send(struct cistern *handle, struct core_seat *seat, const struct batc
         call_show(seat);
     }
     return STATUS_OK;
+}
+
+int batch_ahead(
+    struct cistern *handle, struct core_seat *seat, const struct batch *batch, uint32_t flags)
+{
+    uint64_t until = moment_now_ns() + AHEAD_NS;
+    struct batch part = *batch;
+    uint32_t left = batch->count;
+    int status = STATUS_OK;
+    while (status == STATUS_OK && left > 0) {
+        /* As many batches as it takes, each of what there is room for: none is cut half-way. */
+        uint32_t room = 0;
+        status = call_room(handle, seat, 1, until, &room);
+        if (status == STATUS_OK) {
+            struct request common = {.type = REQUEST_FETCH,
+                .flags = REQUEST_AHEAD | flags,
+                .cookie = ++seat->lane->cookie};
+            part.count = room < left ? room : left;
+            status = batch_send(handle, seat, &part, &common, until);
+            part.hot += part.count;
+            left -= part.count;
+        }
+    }
+    /* The sidecar is behind: it has more urgent things to do than what nobody waits for. */
+    return status == STATUS_BUSY ? STATUS_OK : status;
 }
 
 /* An answer is foreign: only what the question allows is passed on. */

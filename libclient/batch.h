@@ -30,6 +30,11 @@ int batch_find(struct cistern *handle, struct core_seat *seat, const struct cist
 int batch_send(struct cistern *handle, struct core_seat *seat, const struct batch *batch,
     const struct request *common, uint64_t deadline_ns);
 
+/* Ask for a batch as a hint, with `flags` besides REQUEST_AHEAD: within a millisecond, and no more
+ * of it than there is room for. Returns 0 or STATUS_NO_SERVER. */
+int batch_ahead(
+    struct cistern *handle, struct core_seat *seat, const struct batch *batch, uint32_t flags);
+
 /* Send a batch and wait until it is answered; with `parts`, until the first `bytes` bytes of all
  * its blocks are there. `parts` may be NULL, `bytes` is 0 then; what came is in it in any case.
  * Returns 0 or STATUS_MISS: some may not have come; STATUS_BUSY, STATUS_NO_SERVER, or what else

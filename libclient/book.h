@@ -14,7 +14,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* The books of a seat: one for each memory that it is lent slots of. */
+enum book_of { BOOK_HOST, BOOK_DEVICE, BOOKS };
+
 #define BOOK_STACK 256u /* 128 ahead and 128 for one call */
+
+/* The caller's slot names the book that it is written in: the top word of `opaque[1]`. */
+static inline uint32_t book_of_slot(const uint64_t opaque[3])
+{
+    return (uint32_t)(opaque[1] >> 48);
+}
 
 /* One lent slot, checked against the mapping when it arrived. */
 struct book_grant {

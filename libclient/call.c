@@ -5,6 +5,7 @@
 #include "libclient/why.h"
 #include "shm/bell.h"
 #include "shm/ring.h"
+#include "shm/slot.h"
 #include "shm/status.h"
 
 #include <assert.h>
@@ -108,6 +109,20 @@ static void route_part(struct attach_lane *lane, const struct reply *reply)
     parts->arrived++;
 }
 
+/* A grant that lies outside its memory has no room: the book then counts it, and keeps it not. */
+static void route_grant(struct core_seat *seat, const struct reply *reply)
+{
+    const struct attach *attach = seat->attach;
+    if ((reply->flags & REPLY_DEVICE) == 0) {
+        (void)book_arrived(&seat->lane->books[BOOK_HOST], reply, attach->grant_bytes);
+    } else if (attach->slabs != NULL) {
+        bool small = reply->bytes <= UINT32_MAX && reply->offset <= SLOT_OFFSET_MAX;
+        bool inside = small && slabs_at(attach->slabs, reply->offset, reply->bytes) != NULL;
+        (void)book_arrived(&seat->lane->books[BOOK_DEVICE], reply,
+            inside || reply->status != STATUS_OK ? attach->slabs->bytes : 0);
+    }
+}
+
 static void route(struct core_seat *seat, const struct reply *reply)
 {
     struct attach_lane *lane = seat->lane;
@@ -116,7 +131,7 @@ static void route(struct core_seat *seat, const struct reply *reply)
         return;
     }
     if (reply->type == REPLY_GRANT) {
-        (void)book_arrived(&lane->grants, reply, seat->attach->grant_bytes);
+        route_grant(seat, reply);
         return;
     }
     if (reply->type == REPLY_FENCE) {

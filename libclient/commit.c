@@ -20,6 +20,7 @@ struct lent_place {
     uint32_t attach;
     uint32_t ticket;
     uint32_t seat;
+    uint32_t book; /* enum book_of */
     uint32_t entry;
 };
 
@@ -28,9 +29,18 @@ static struct lent_place place_of(const struct cistern_slot *slot)
     return (struct lent_place){
         .attach = (uint32_t)(slot->opaque[0] >> 32),
         .ticket = (uint32_t)slot->opaque[0],
-        .seat = (uint32_t)(slot->opaque[1] >> 32),
+        .seat = (uint32_t)(slot->opaque[1] >> 32) & 0xffff,
+        .book = book_of_slot(slot->opaque),
         .entry = (uint32_t)slot->opaque[1],
     };
+}
+
+/* The book of an attachment, or NULL if it has none such. */
+static struct book *book_at(const struct attach *attach, const struct lent_place *place)
+{
+    return place->seat < attach->shape.seats && place->book < BOOKS
+               ? &attach->lanes[place->seat].books[place->book]
+               : NULL;
 }
 
 /* Strike a slot of an older attachment off: its sidecar is gone, its memory may go. */
@@ -40,14 +50,15 @@ __attribute__((cold, noinline)) static int settle_old(
     int status = STATUS_STALE;
     (void)pthread_mutex_lock(&handle->lock);
     struct attach *attach = reattach_find(handle, place->attach);
+    struct book *book = attach == NULL ? NULL : book_at(attach, place);
     struct book_grant grant;
-    if (attach != NULL && place->seat < attach->shape.seats &&
-        book_find(&attach->lanes[place->seat].grants, place->entry, place->ticket, &grant)) {
-        book_settle(&attach->lanes[place->seat].grants, place->entry);
+    if (book != NULL && book_find(book, place->entry, place->ticket, &grant)) {
+        book_settle(book, place->entry);
         status = STATUS_NO_SERVER;
     }
     reattach_sweep(handle);
     (void)pthread_mutex_unlock(&handle->lock);
+    card_sweep(handle);
     return status == STATUS_STALE ? why_failed(status, "the slot was committed or aborted before")
                                   : why_failed(status, "the sidecar that lent the slot is gone");
 }
@@ -66,11 +77,10 @@ static int find_lent(struct cistern *handle, const struct cistern_slot *slot,
     if (status != STATUS_OK) {
         return status;
     }
-    const struct attach *attach = seat->attach;
-    if (place.seat >= attach->shape.seats) {
+    struct book *book = book_at(seat->attach, &place);
+    if (book == NULL) {
         return why_failed(STATUS_STALE, "the slot is none of this handle");
     }
-    struct book *book = &attach->lanes[place.seat].grants;
     if (!book_find(book, place.entry, place.ticket, out_grant)) {
         return why_failed(STATUS_STALE, "the slot was committed or aborted before");
     }
@@ -120,7 +130,8 @@ int cistern_commit(cistern_t *handle, struct cistern_slot *slot, const struct ci
         request.flags |= REQUEST_PARENT;
         request.parent = hit_key(parent);
     }
-    if ((handle->flags & CISTERN_CHECKSUM) != 0) {
+    /* Of a device none: no processor reads the bytes. */
+    if ((handle->flags & CISTERN_CHECKSUM) != 0 && book_of_slot(slot->opaque) == BOOK_HOST) {
         request.flags |= REQUEST_CHECKSUM;
         request.checksum = XXH3_64bits(seat->attach->grant_base + grant.offset, bytes);
     }

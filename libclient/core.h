@@ -8,6 +8,7 @@
 #define CISTERN_LIBCLIENT_CORE_H
 
 #include "libclient/attach.h"
+#include "libclient/card.h"
 #include "libclient/greet.h"
 #include "libclient/include/cistern.h"
 #include "shm/atomic.h"
@@ -82,16 +83,21 @@ struct cistern {
     struct key root; /* of the namespace's chains */
     struct hello hello; /* what every attach asks for */
     char path[sizeof((struct sockaddr_un *)0)->sun_path];
+    struct card card; /* the device that it asks for; not open: none */
+    struct copy_stream copies; /* of it */
 
     /* Any thread may write these, relaxed: each is only a hint when to do something again. */
     _Alignas(64) _Atomic uint64_t next_look_ns; /* for a hang-up, on a miss */
     _Atomic uint64_t next_try_ns; /* to attach again */
     _Atomic uint64_t lost_ns; /* when the last sidecar went */
     _Atomic uint64_t reattaches;
+    _Atomic uint32_t card_lost; /* 1: the device failed, and is not asked for any more */
 
-    pthread_mutex_t trying; /* held by the thread that attaches again; guards the two below */
+    pthread_mutex_t trying; /* held by the thread that attaches again; guards the four below */
     struct greet greet;
+    uint32_t attach_count;
     uint64_t backoff_ns;
+    char refused[CARD_WHY]; /* why the next attach is without the device; "": it is not */
 
     pthread_mutex_t lock; /* guards all that follows */
     struct attach *current; /* NULL: no sidecar serves the handle */
@@ -99,7 +105,10 @@ struct cistern {
     struct core_former formers[CORE_FORMERS_MAX]; /* not told yet */
     uint32_t former_count;
     struct mapping *mapping; /* the last pool, also while no sidecar is there; NULL: none */
-    uint32_t attach_count;
+    struct slabs *slabs; /* the same of the device */
+    struct slabs *aside; /* to be unmapped by card_sweep() */
+    int card_status; /* 0, or why no device is asked for: */
+    char card_why[CARD_WHY];
     bool seat_taken[LANE_SEATS_MAX];
     int epoll; /* what cistern_fd() shows */
     int nudge; /* eventfd: readable while answers wait here instead of in the lane */

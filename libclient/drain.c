@@ -92,6 +92,7 @@ int cistern_drain(
     struct attach *lost = drain(handle, out_events, room, out_count);
     reattach_sweep(handle);
     (void)pthread_mutex_unlock(&handle->lock);
+    card_sweep(handle);
     if (lost != NULL) {
         (void)reattach_lost(handle, lost);
     }

@@ -8,7 +8,6 @@
 #include "shm/status.h"
 
 #define ASK_NS (1000 * MOMENT_MS) /* how long a call that waits for no answer may wait for room */
-#define AHEAD_NS MOMENT_MS /* and a hint */
 
 /* What the three begin with: a seat, and a look at what there is to ask for. */
 static int begin(struct cistern *handle, const struct cistern_key *keys, size_t count,
@@ -98,24 +97,5 @@ int cistern_prefetch(cistern_t *handle, const struct cistern_key *keys, size_t c
     struct core_seat *seat = NULL;
     struct batch batch;
     int status = begin(handle, keys, count, &seat, &batch);
-    if (status != STATUS_OK || batch.count == 0) {
-        return status;
-    }
-    uint64_t until = moment_now_ns() + AHEAD_NS;
-    uint32_t left = batch.count;
-    while (status == STATUS_OK && left > 0) {
-        /* As many batches as it takes, each of what there is room for: none is cut half-way. */
-        uint32_t room = 0;
-        status = call_room(handle, seat, 1, until, &room);
-        if (status == STATUS_OK) {
-            struct request common = {
-                .type = REQUEST_FETCH, .flags = REQUEST_AHEAD, .cookie = ++seat->lane->cookie};
-            batch.count = room < left ? room : left;
-            status = batch_send(handle, seat, &batch, &common, until);
-            batch.hot += batch.count;
-            left -= batch.count;
-        }
-    }
-    /* The sidecar is behind: it has more urgent things to do than what nobody waits for. */
-    return status == STATUS_BUSY ? STATUS_OK : status;
+    return status == STATUS_OK ? batch_ahead(handle, seat, &batch, 0) : status;
 }

@@ -16,7 +16,7 @@
 /* The message is foreign: a wrong place must not send a reader outside the pool. */
 static bool is_sound(const struct attach *attach, const struct reply *part, uint64_t bytes)
 {
-    return part->type == REPLY_PART && part->slot < attach->index.slots && part->bytes >= bytes &&
+    return part->type == REPLY_PART && part->slot < attach->host_slots && part->bytes >= bytes &&
            part->bytes <= UINT32_MAX && part->offset % LAYOUT_PAGE_BYTES == 0 &&
            part->bytes <= attach->pool_bytes && part->offset <= attach->pool_bytes - part->bytes;
 }

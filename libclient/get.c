@@ -2,7 +2,7 @@
  *
  * The second look is not needed while everybody keeps the protocol. It turns a broken sidecar, a
  * late device or a revoked lane from wrong KV into a miss and a count (shm/README.md, ordering
- * 2). */
+ * 2). What a device alone has comes through the device: a copy in a stream, waited for. */
 #include "libclient/hit.h"
 #include "libclient/thread.h"
 #include "libclient/why.h"
@@ -21,6 +21,17 @@ static bool unchanged(const struct attach *attach, const struct hit *hit)
     return slot_generation_of(state) == slot_generation_of(hit->state);
 }
 
+/* Returns false if it is only on a device that does not give it out. */
+static bool copy(struct cistern *handle, const struct attach *attach, const struct hit *hit,
+    void *out_data, uint64_t bytes)
+{
+    if (!hit_is_host(attach, hit->slot)) {
+        return card_copy_out(handle, hit_data(attach, hit), out_data, bytes) == STATUS_OK;
+    }
+    memcpy(out_data, hit_data(attach, hit), bytes);
+    return true;
+}
+
 /* Copy the pinned block and check it. Returns 0, STATUS_MISS or STATUS_TOO_LARGE. */
 static int copy_out(struct cistern *handle, struct core_seat *seat, const struct hit *hit,
     void *out_data, uint64_t room)
@@ -31,7 +42,9 @@ static int copy_out(struct cistern *handle, struct core_seat *seat, const struct
         return why_failed(STATUS_TOO_LARGE, "the block has %llu bytes, the room %llu",
             (unsigned long long)bytes, (unsigned long long)room);
     }
-    memcpy(out_data, attach->pool + hit->place.offset, bytes);
+    if (!copy(handle, attach, hit, out_data, bytes)) {
+        return STATUS_MISS;
+    }
     if (!unchanged(attach, hit)) {
         core_count(seat, CORE_VIOLATIONS, 1);
         return STATUS_MISS;
@@ -57,7 +70,7 @@ int cistern_get(cistern_t *handle, const struct cistern_key *key, void *out_data
     }
     struct key wanted = hit_key(key);
     struct hit hit;
-    status = hit_pin(handle, seat, &wanted, &hit);
+    status = hit_pin_host(handle, seat, &wanted, &hit);
     if (status != STATUS_OK) {
         return status;
     }

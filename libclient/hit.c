@@ -5,7 +5,6 @@
 #include "libclient/reattach.h"
 #include "libclient/thread.h"
 #include "libclient/why.h"
-#include "shm/hint.h"
 #include "shm/pin.h"
 #include "shm/status.h"
 
@@ -24,7 +23,46 @@
 /* What came of one look at a descriptor under a pin. */
 enum verdict { VERDICT_HIT, VERDICT_RETIRING, VERDICT_OTHER };
 
-/* R4 and R5. The place is checked too: a wrong one must not send a reader outside the pool. */
+uint32_t hit_next_of_two(const struct attach *attach, const struct hint_place *place,
+    bool host_first, uint32_t *position)
+{
+    uint64_t wanted = (uint64_t)place->tag << 8 | HINT_HOT;
+    for (uint32_t at = *position; at < 32; at++) {
+        const struct hint_bucket *bucket = &attach->index.hints[place->bucket[at / 16]];
+        uint64_t word = shared64_load_relaxed(&bucket->word[at % 8]);
+        uint32_t slot = hint_slot(word);
+        bool host = ((at & 8) == 0) == host_first;
+        uint32_t first = host ? 0 : attach->device_first;
+        uint32_t end = host ? attach->host_slots : attach->device_end;
+        if (word >> 32 != wanted || slot < first || slot >= end) {
+            continue;
+        }
+        *position = at + 1;
+        return slot;
+    }
+    *position = 32;
+    return HINT_NONE;
+}
+
+__attribute__((noinline)) static bool is_on_device(
+    const struct attach *attach, const struct slot_content *place)
+{
+    return place->tier == attach->device_tier &&
+           slabs_at(attach->slabs, place->offset, place->bytes) != NULL;
+}
+
+/* R5: a wrong place must not send a reader outside the memory, and a wrong tier not into another
+ * one. */
+static inline bool is_inside(
+    const struct attach *attach, uint32_t slot, const struct slot_content *place)
+{
+    if (!hit_is_host(attach, slot)) {
+        return is_on_device(attach, place);
+    }
+    return place->tier == SLOT_TIER_HOST && place->offset + place->bytes <= attach->pool_bytes;
+}
+
+/* R4 and R5. */
 static inline enum verdict judge(
     const struct attach *attach, const struct key *key, uint32_t slot, struct hit *out_hit)
 {
@@ -37,9 +75,7 @@ static inline enum verdict judge(
         slot_load_place(line, &out_hit->place);
         out_hit->slot = slot;
         out_hit->state = state;
-        bool inside = out_hit->place.tier == SLOT_TIER_HOST &&
-                      out_hit->place.offset + out_hit->place.bytes <= attach->pool_bytes;
-        return LIKELY(inside) ? VERDICT_HIT : VERDICT_OTHER;
+        return LIKELY(is_inside(attach, slot, &out_hit->place)) ? VERDICT_HIT : VERDICT_OTHER;
     }
     bool ours = slot_state_of(state) == SLOT_EVICTING && slot_holds(line, key, attach->space);
     return ours ? VERDICT_RETIRING : VERDICT_OTHER;
@@ -49,7 +85,7 @@ static inline enum verdict judge(
  * candidates, each with a pin and a fence of its own. `record` is the pin of the first one; it
  * is in use afterwards only if the block was found. */
 __attribute__((cold, noinline)) static bool look_again(struct core_seat *seat,
-    const struct key *key, uint32_t slot, uint32_t record, struct hit *out_hit)
+    const struct key *key, bool host_first, uint32_t slot, uint32_t record, struct hit *out_hit)
 {
     const struct attach *attach = seat->attach;
     struct pin_seat *pins = &seat->lane->pins;
@@ -71,7 +107,7 @@ __attribute__((cold, noinline)) static bool look_again(struct core_seat *seat,
         }
         pin_drop(pins, record);
         do {
-            slot = hint_next(&attach->index, &place, HINT_HOT, &position);
+            slot = hit_next(attach, &place, host_first, &position);
         } while (slot == skipped && slot != HINT_NONE);
         if (slot == HINT_NONE || !pin_take(pins, slot, &record)) {
             return false;
@@ -97,8 +133,8 @@ __attribute__((cold, noinline)) static int out_of_pins(const struct core_seat *s
     return why_failed(STATUS_PINS, "all %u pins of this thread are in use", seat->lane->pins.count);
 }
 
-int hit_pin(
-    struct cistern *handle, struct core_seat *seat, const struct key *key, struct hit *out_hit)
+static inline int pin(struct cistern *handle, struct core_seat *seat, const struct key *key,
+    bool host_first, struct hit *out_hit)
 {
     const struct attach *attach = seat->attach;
     struct attach_lane *lane = seat->lane;
@@ -106,7 +142,7 @@ int hit_pin(
     uint32_t position = 0;
     uint32_t record;
     hint_prefetch(&attach->index, &place);
-    uint32_t slot = hint_next(&attach->index, &place, HINT_HOT, &position);
+    uint32_t slot = hit_next(attach, &place, host_first, &position);
     if (slot == HINT_NONE) {
         return missed(handle, seat);
     }
@@ -120,13 +156,25 @@ int hit_pin(
     }
     out_hit->record = record;
     if (!LIKELY(judge(attach, key, slot, out_hit) == VERDICT_HIT) &&
-        !look_again(seat, key, slot, record, out_hit)) {
+        !look_again(seat, key, host_first, slot, record, out_hit)) {
         return missed(handle, seat);
     }
     core_count(seat, CORE_HITS, 1);
     lane_touch(&lane->words, &lane->touch_tail, out_hit->slot);
     lane_touch_publish(&lane->words, lane->touch_tail);
     return STATUS_OK;
+}
+
+int hit_pin(
+    struct cistern *handle, struct core_seat *seat, const struct key *key, struct hit *out_hit)
+{
+    return pin(handle, seat, key, false, out_hit);
+}
+
+int hit_pin_host(
+    struct cistern *handle, struct core_seat *seat, const struct key *key, struct hit *out_hit)
+{
+    return pin(handle, seat, key, true, out_hit);
 }
 
 /* One chunk of a batch on its way from keys to views. */
@@ -161,7 +209,7 @@ static inline int pin_candidates(struct core_seat *seat, struct chunk *chunk)
         struct hint_place place = hint_place_of(&key, attach->index.hint_mask);
         uint32_t position = 0;
         prefetch_ahead(attach, chunk->keys, found + AHEAD, chunk->known);
-        uint32_t slot = hint_next(&attach->index, &place, HINT_HOT, &position);
+        uint32_t slot = hit_next(attach, &place, false, &position);
         if (slot == HINT_NONE) {
             status = STATUS_MISS;
             break;
@@ -207,7 +255,7 @@ static inline int pin_chunk(struct cistern *handle, struct core_seat *seat,
         struct hit hit;
         hit.record = chunk.record[i];
         if (!LIKELY(judge(attach, &key, chunk.slot[i], &hit) == VERDICT_HIT) &&
-            !look_again(seat, &key, chunk.slot[i], chunk.record[i], &hit)) {
+            !look_again(seat, &key, false, chunk.slot[i], chunk.record[i], &hit)) {
             drop_pins(seat, &chunk, i + 1);
             return STATUS_MISS;
         }

@@ -12,25 +12,63 @@
 
 #define CHUNK 64u
 
-/* Does the table name a slot of host memory that holds the key now? What a device alone has is read
- * by nobody here, and counts as absent. */
+/* Does the slot hold the key now? One that is being retired does not count: whoever needs it asks
+ * with a pin. */
+static bool holds(const struct attach *attach, const struct key *key, uint32_t slot)
+{
+    const struct slot_line *line = &attach->index.lines[slot];
+    return slot_state_of(slot_load_state(line)) == SLOT_VALID &&
+           slot_holds(line, key, attach->space);
+}
+
+/* The same, and does the line agree with the number about the memory? */
+static bool holds_here(const struct attach *attach, const struct key *key, uint32_t slot)
+{
+    return holds(attach, key, slot) &&
+           hit_tier_fits(attach, slot, slot_tier_of(&attach->index.lines[slot]));
+}
+
+/* Does the table name a slot of memory that this handle reads, with the key? */
 static bool is_hot(
     const struct attach *attach, const struct key *key, const struct hint_place *place)
 {
     uint32_t position = 0;
     for (;;) {
-        uint32_t slot = hint_next(&attach->index, place, HINT_HOT, &position);
+        uint32_t slot = hit_next(attach, place, false, &position);
         if (slot == HINT_NONE) {
             return false;
         }
-        const struct slot_line *line = &attach->index.lines[slot];
-        uint64_t state = slot_load_state(line);
-        /* A slot being retired counts as gone: whoever needs it asks with a pin. */
-        if (slot_state_of(state) == SLOT_VALID && slot_holds(line, key, attach->space) &&
-            slot_tier_of(line) == SLOT_TIER_HOST) {
+        if (holds_here(attach, key, slot)) {
             return true;
         }
     }
+}
+
+bool match_is_in(const struct attach *attach, const struct key *key, enum book_of where)
+{
+    uint32_t first = where == BOOK_HOST ? 0 : attach->device_first;
+    uint32_t end = where == BOOK_HOST ? attach->host_slots : attach->device_end;
+    struct hint_place place = hint_place_of(key, attach->index.hint_mask);
+    uint32_t position = 0;
+    uint32_t slot;
+    do {
+        slot = hint_next_within(&attach->index, &place, first, end, &position);
+    } while (slot != HINT_NONE && !holds_here(attach, key, slot));
+    return slot != HINT_NONE;
+}
+
+/* Has only a device the block that this handle does not read? The sidecar copies it to the host for
+ * who asks. */
+static bool is_elsewhere(
+    const struct attach *attach, const struct key *key, const struct hint_place *place)
+{
+    const struct index_view *index = &attach->index;
+    uint32_t position = 0;
+    uint32_t slot;
+    do { /* of the handle's own device is_hot() has looked at all */
+        slot = hint_next_within(index, place, attach->host_slots, index->slots, &position);
+    } while (slot != HINT_NONE && !holds(attach, key, slot));
+    return slot != HINT_NONE;
 }
 
 bool match_is_hot(const struct attach *attach, const struct key *key)
@@ -53,7 +91,7 @@ static size_t match_chunk(const struct attach *attach, const struct cistern_key 
     size_t candidates = 0;
     while (candidates < count) {
         uint32_t position = 0;
-        uint32_t slot = hint_next(&attach->index, &places[candidates], HINT_HOT, &position);
+        uint32_t slot = hit_next(attach, &places[candidates], false, &position);
         if (slot == HINT_NONE) {
             break;
         }
@@ -80,7 +118,7 @@ size_t match_cold(const struct attach *attach, const struct cistern_key *keys, s
         uint32_t position = 0;
         /* A hot block behind a cold one is found where it is: it does not end the run. */
         if (hint_next(&attach->index, &place, HINT_COLD, &position) == HINT_NONE &&
-            !is_hot(attach, &key, &place)) {
+            !is_hot(attach, &key, &place) && !is_elsewhere(attach, &key, &place)) {
             break;
         }
         cold++;

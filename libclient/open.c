@@ -19,7 +19,7 @@
 
 static_assert(sizeof(struct cistern_key) == 32, "part of the ABI");
 static_assert(sizeof(struct cistern_namespace) == 128, "part of the ABI; grows only at the end");
-static_assert(sizeof(struct cistern_options) == 48, "part of the ABI; grows only at the end");
+static_assert(sizeof(struct cistern_options) == 56, "part of the ABI; grows only at the end");
 static_assert(sizeof(struct cistern_view) == 40, "part of the ABI");
 static_assert(sizeof(struct cistern_slot) == 40, "part of the ABI");
 static_assert(sizeof(struct cistern_match) == 16, "part of the ABI; grows only at the end");
@@ -57,6 +57,7 @@ static int open_epoll(struct cistern *handle)
 static void discard(struct cistern *handle, bool forked)
 {
     reattach_close(handle, forked);
+    card_end(handle, forked);
     if (handle->nudge >= 0) {
         (void)close(handle->nudge);
     }
@@ -105,6 +106,9 @@ int cistern_open(const struct cistern_options *options, cistern_t **out_handle)
     }
     if (status == STATUS_OK) {
         status = open_epoll(handle);
+    }
+    if (status == STATUS_OK) {
+        status = card_choose(handle, settings_device(options));
     }
     if (status == STATUS_OK) {
         handle->spin_ns = cpu_spin_ns();

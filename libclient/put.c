@@ -26,7 +26,7 @@ int cistern_put(cistern_t *handle, const struct cistern_key *key, const struct c
         return status;
     }
     struct key wanted = hit_key(key);
-    if (match_is_hot(seat->attach, &wanted)) {
+    if (match_is_in(seat->attach, &wanted, BOOK_HOST)) {
         return STATUS_OK; /* the first writer has won already: spare the copy */
     }
     struct cistern_slot slot;

@@ -7,6 +7,8 @@
 #include "shm/status.h"
 
 #include <poll.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -17,40 +19,90 @@
 #define STEP_NS (20 * MOMENT_MS)
 #define LOOK_NS (50 * MOMENT_MS)
 
-/* Make an attachment the current one. Under `trying`. */
-static int adopt(struct cistern *handle, struct greet_gift *gift)
+/* What the handle holds, with a user more of each. */
+static struct attach_known take_known(struct cistern *handle, const struct hello *hello)
 {
+    bool device = (hello->flags & HELLO_DEVICE) != 0;
+    struct attach_known known = {.gpu = device ? &handle->card.gpu : NULL,
+        .writable = (handle->flags & CISTERN_DEVICE_READ) == 0};
     (void)pthread_mutex_lock(&handle->lock);
-    uint32_t id = ++handle->attach_count;
-    struct mapping *known = handle->mapping;
-    if (known != NULL) {
-        known->users++;
+    known.mapping = handle->mapping;
+    known.slabs = handle->slabs;
+    if (known.mapping != NULL) {
+        known.mapping->users++;
+    }
+    if (known.slabs != NULL) {
+        known.slabs->users++;
     }
     (void)pthread_mutex_unlock(&handle->lock);
-    struct attach *attach = NULL;
-    int status = attach_open(&handle->hello, gift, id, known, &attach);
+    return known;
+}
+
+/* Under the lock. */
+static void close_attach(struct cistern *handle, struct attach *attach, bool forked)
+{
+    slabs_drop(&attach->slabs, &handle->aside);
+    attach_close(&attach, forked);
+}
+
+/* The memory that the handle holds from now on is that of its attachment. Under the lock. */
+static void hold(struct cistern *handle, struct attach *attach)
+{
+    mapping_drop(&handle->mapping);
+    handle->mapping = attach->mapping;
+    handle->mapping->users++;
+    slabs_drop(&handle->slabs, &handle->aside);
+    handle->slabs = attach->slabs;
+    if (handle->slabs != NULL) {
+        handle->slabs->users++;
+    }
+}
+
+/* Make an attachment the current one. Under both locks. */
+static int stand(struct cistern *handle, struct attach *attach)
+{
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP};
-    (void)pthread_mutex_lock(&handle->lock);
-    if (attach == NULL || attach->mapping != known) {
-        mapping_drop(&known);
-    }
-    if (attach == NULL) {
-        (void)pthread_mutex_unlock(&handle->lock);
-        return status;
-    }
     if (epoll_ctl(handle->epoll, EPOLL_CTL_ADD, attach->socket, &event) != 0) {
-        status = why_failed(STATUS_IO, "the sidecar's socket cannot be watched");
-        attach_close(&attach, false);
-    } else {
-        handle->current = attach;
-        mapping_drop(&handle->mapping);
-        handle->mapping = attach->mapping;
-        handle->mapping->users++;
-        /* Release: who reads the new era finds the attachment, under the lock, in any case. */
-        shared32_store_release(&handle->era, shared32_load_relaxed(&handle->era) + 1);
+        close_attach(handle, attach, false);
+        return why_failed(STATUS_IO, "the sidecar's socket cannot be watched");
+    }
+    if (handle->refused[0] != '\0') {
+        (void)snprintf(attach->device_why, sizeof attach->device_why, "%s", handle->refused);
+        handle->refused[0] = '\0'; /* the next sidecar is asked again */
+    }
+    handle->current = attach;
+    hold(handle, attach);
+    /* Release: who reads the new era finds the attachment, under the lock, in any case. */
+    shared32_store_release(&handle->era, shared32_load_relaxed(&handle->era) + 1);
+    return STATUS_OK;
+}
+
+/* An attachment from what a welcome brought. Under `trying`. */
+static int adopt(struct cistern *handle, const struct hello *hello, struct greet_gift *gift)
+{
+    struct attach *attach = NULL;
+    bool offered = gift->welcome.device_slabs > 0;
+    struct attach_known known = take_known(handle, hello);
+    int status = attach_open(hello, gift, ++handle->attach_count, &known, &attach);
+    (void)pthread_mutex_lock(&handle->lock);
+    if (attach == NULL || attach->mapping != known.mapping) {
+        mapping_drop(&known.mapping);
+    }
+    if (attach == NULL || attach->slabs != known.slabs) {
+        slabs_drop(&known.slabs, &handle->aside);
+    }
+    if (attach != NULL && offered && attach->slabs == NULL) {
+        /* The sidecar believes that we read its device: tell it that we do not, by attaching anew
+         * (README, decision 27). */
+        (void)snprintf(handle->refused, sizeof handle->refused, "%s", attach->device_why);
+        close_attach(handle, attach, false);
+        status = STATUS_BUSY;
+    } else if (attach != NULL) {
+        status = stand(handle, attach);
     }
     reattach_sweep(handle);
     (void)pthread_mutex_unlock(&handle->lock);
+    card_sweep(handle);
     return status;
 }
 
@@ -66,14 +118,20 @@ static int step(struct cistern *handle, uint64_t wait_ns)
         hello.former_epoch = handle->formers[0].epoch;
     }
     (void)pthread_mutex_unlock(&handle->lock);
+    if (handle->refused[0] != '\0' || shared32_load_relaxed(&handle->card_lost) != 0) {
+        hello.flags &= ~HELLO_DEVICE;
+        memset(hello.device, 0, sizeof hello.device);
+    }
     int status = greet_step(&handle->greet, handle->path, &hello, wait_ns, &gift);
     if (status != STATUS_OK && status != STATUS_BUSY) {
         /* Nobody is there to take the memory over: it shall not live on because of us. */
         (void)pthread_mutex_lock(&handle->lock);
         mapping_drop(&handle->mapping);
+        slabs_drop(&handle->slabs, &handle->aside);
         (void)pthread_mutex_unlock(&handle->lock);
+        card_sweep(handle);
     }
-    return status == STATUS_OK ? adopt(handle, &gift) : status;
+    return status == STATUS_OK ? adopt(handle, &hello, &gift) : status;
 }
 
 int reattach_first(struct cistern *handle, uint64_t deadline_ns)
@@ -134,23 +192,39 @@ int reattach_try(struct cistern *handle)
     return status == STATUS_OK ? STATUS_OK : STATUS_NO_SERVER;
 }
 
+/* The current attachment is an old one from here on. Under the lock. */
+static void detach(struct cistern *handle)
+{
+    struct attach *attach = handle->current;
+    handle->current = NULL;
+    shared32_store_release(&handle->era, shared32_load_relaxed(&handle->era) + 1);
+    (void)epoll_ctl(handle->epoll, EPOLL_CTL_DEL, attach->socket, NULL);
+    attach->next = handle->old;
+    handle->old = attach;
+    shared64_store_relaxed(&handle->lost_ns, moment_now_ns());
+    answer_lost(handle, attach->id);
+    shared64_store_relaxed(&handle->next_try_ns, 0);
+}
+
 int reattach_lost(struct cistern *handle, struct attach *attach)
 {
     (void)pthread_mutex_lock(&handle->lock);
     if (handle->current == attach) {
-        handle->current = NULL;
-        shared32_store_release(&handle->era, shared32_load_relaxed(&handle->era) + 1);
-        (void)epoll_ctl(handle->epoll, EPOLL_CTL_DEL, attach->socket, NULL);
+        detach(handle);
         /* Other threads may be polling it: it is closed when the last of them has moved on. */
         (void)shutdown(attach->socket, SHUT_RDWR);
-        attach->next = handle->old;
-        handle->old = attach;
-        shared64_store_relaxed(&handle->lost_ns, moment_now_ns());
-        answer_lost(handle, attach->id);
-        shared64_store_relaxed(&handle->next_try_ns, 0);
     }
     (void)pthread_mutex_unlock(&handle->lock);
     return why_failed(STATUS_NO_SERVER, "%s: the sidecar is gone", handle->path);
+}
+
+void reattach_leave(struct cistern *handle)
+{
+    (void)pthread_mutex_lock(&handle->lock);
+    if (handle->current != NULL && handle->current->slabs != NULL) {
+        detach(handle); /* its socket stays, for the goodbye when nothing of it is in use */
+    }
+    (void)pthread_mutex_unlock(&handle->lock);
 }
 
 int reattach_look(struct cistern *handle, struct attach *attach)
@@ -168,6 +242,7 @@ void reattach_glance(struct cistern *handle, struct attach *attach)
     if (now >= shared64_load_relaxed(&handle->next_look_ns)) {
         shared64_store_relaxed(&handle->next_look_ns, now + LOOK_NS);
         (void)reattach_look(handle, attach);
+        card_sweep(handle);
     }
 }
 
@@ -205,7 +280,7 @@ void reattach_sweep(struct cistern *handle)
         if (attach_is_idle(attach)) {
             *link = attach->next;
             remember(handle, attach);
-            attach_close(&attach, false);
+            close_attach(handle, attach, false);
         } else {
             link = &attach->next;
         }
@@ -229,14 +304,18 @@ void reattach_close(struct cistern *handle, bool forked)
 {
     greet_close(&handle->greet);
     mapping_drop(&handle->mapping);
+    slabs_drop(&handle->slabs, &handle->aside);
     while (handle->old != NULL) {
         struct attach *attach = handle->old;
         handle->old = attach->next;
         remember(handle, attach);
-        attach_close(&attach, forked);
+        close_attach(handle, attach, forked);
     }
     if (!forked) {
         tell_formers(handle); /* before the goodbye: it is heard in this order */
     }
-    attach_close(&handle->current, forked);
+    if (handle->current != NULL) {
+        close_attach(handle, handle->current, forked);
+        handle->current = NULL;
+    }
 }

@@ -27,6 +27,10 @@ int reattach_try(struct cistern *handle);
 /* The sidecar of `attach` is gone. Safe to call twice. Returns STATUS_NO_SERVER. */
 int reattach_lost(struct cistern *handle, struct attach *attach);
 
+/* The device is lost, and the sidecar lives: leave an attachment that has the device, if it is the
+ * current one. The next one is without. */
+void reattach_leave(struct cistern *handle);
+
 /* Has the sidecar hung up, or raised its epoch? One system call.
  * Returns 0, or reattach_lost()'s status. */
 int reattach_look(struct cistern *handle, struct attach *attach);

@@ -38,10 +38,14 @@ __attribute__((cold, noinline)) static bool release_foreign(
         pin_drop_foreign(&attach->lanes[index].pins.records[record]);
         released = true;
     }
-    if (handle->old != NULL) {
+    bool old = handle->old != NULL;
+    if (old) {
         reattach_sweep(handle); /* it may have been the last view of an older attachment */
     }
     (void)pthread_mutex_unlock(&handle->lock);
+    if (old) {
+        card_sweep(handle);
+    }
     return released;
 }
 

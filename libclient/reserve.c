@@ -14,40 +14,46 @@
 #define EXIT_NS (2 * MOMENT_MS)
 
 /* Ask for slots, if none are under way. Returns 0, STATUS_BUSY or STATUS_NO_SERVER. */
-static int ask(struct cistern *handle, struct core_seat *seat, uint32_t count, uint64_t deadline_ns)
+static int ask(struct cistern *handle, struct core_seat *seat, enum book_of which, uint32_t count,
+    uint64_t deadline_ns)
 {
-    struct attach_lane *lane = seat->lane;
-    if (lane->grants.asked > 0 || count == 0) {
+    struct book *book = &seat->lane->books[which];
+    if (book->asked > 0 || count == 0) {
         return STATUS_OK;
     }
     count = count > LANE_REPLIES / 2 ? LANE_REPLIES / 2 : count;
-    struct request request = {.type = REQUEST_GRANT, .count = count, .cookie = ++lane->cookie};
+    struct request request = {
+        .type = REQUEST_GRANT,
+        .flags = which == BOOK_DEVICE ? REQUEST_DEVICE : 0,
+        .count = count,
+        .cookie = ++seat->lane->cookie,
+    };
     int status = call_send(handle, seat, &request, deadline_ns);
     if (status == STATUS_OK) {
-        lane->grants.asked = count;
-        lane->grants.refusal = STATUS_OK;
+        book->asked = count;
+        book->refusal = STATUS_OK;
     }
     return status;
 }
 
 /* Fill the book up again when it is half empty. Never waits. */
-static void ask_ahead(struct cistern *handle, struct core_seat *seat)
+static void ask_ahead(struct cistern *handle, struct core_seat *seat, enum book_of which)
 {
-    const struct book *book = &seat->lane->grants;
+    const struct book *book = &seat->lane->books[which];
     if (book->count + book->asked <= handle->grants_ahead / 2) {
-        (void)ask(handle, seat, handle->grants_ahead - book->count, 0);
+        (void)ask(handle, seat, which, handle->grants_ahead - book->count, 0);
     }
 }
 
 /* Wait until a slot is there. Returns 0, STATUS_BUSY, STATUS_NO_SERVER, or the sidecar's
  * refusal. */
-static int wait_for_grant(
-    struct cistern *handle, struct core_seat *seat, uint32_t missing, uint64_t deadline_ns)
+static int wait_for_grant(struct cistern *handle, struct core_seat *seat, enum book_of which,
+    uint32_t missing, uint64_t deadline_ns)
 {
-    struct book *book = &seat->lane->grants;
+    struct book *book = &seat->lane->books[which];
     bool refused_before = book->asked > 0; /* an earlier request's refusal is not this call's */
     while (book->count == 0) {
-        int status = ask(handle, seat, missing, deadline_ns);
+        int status = ask(handle, seat, which, missing, deadline_ns);
         if (status == STATUS_OK) {
             status = call_wait(handle, seat, deadline_ns);
         }
@@ -68,22 +74,24 @@ static int wait_for_grant(
     return STATUS_OK;
 }
 
-static void fill_slot(
-    const struct core_seat *seat, uint32_t entry, uint32_t ticket, struct cistern_slot *out_slot)
+static void fill_slot(const struct core_seat *seat, enum book_of which, uint32_t entry,
+    uint32_t ticket, struct cistern_slot *out_slot)
 {
     const struct attach *attach = seat->attach;
-    const struct book_grant *grant = &seat->lane->grants.lent[entry].grant;
-    out_slot->data = attach->grant_base + grant->offset;
+    const struct book_grant *grant = &seat->lane->books[which].lent[entry].grant;
+    out_slot->data = which == BOOK_HOST
+                         ? attach->grant_base + grant->offset
+                         : (char *)(uintptr_t)slabs_at(attach->slabs, grant->offset, grant->bytes);
     out_slot->bytes = grant->bytes;
     out_slot->opaque[0] = (uint64_t)attach->id << 32 | ticket;
-    out_slot->opaque[1] = (uint64_t)seat->index << 32 | entry;
+    out_slot->opaque[1] = (uint64_t)which << 48 | (uint64_t)seat->index << 32 | entry;
     out_slot->opaque[2] = grant->generation;
 }
 
-static int reserve(struct cistern *handle, struct core_seat *seat, size_t count,
+static int reserve(struct cistern *handle, struct core_seat *seat, enum book_of which, size_t count,
     uint64_t deadline_ns, struct cistern_slot *out_slots, size_t *out_count)
 {
-    struct book *book = &seat->lane->grants;
+    struct book *book = &seat->lane->books[which];
     if (call_take_in(handle, seat) < 0) {
         return STATUS_NO_SERVER;
     }
@@ -93,7 +101,7 @@ static int reserve(struct cistern *handle, struct core_seat *seat, size_t count,
     while (done < count && status == STATUS_OK) {
         if (book->count == 0) {
             waited = true;
-            status = wait_for_grant(handle, seat, (uint32_t)(count - done), deadline_ns);
+            status = wait_for_grant(handle, seat, which, (uint32_t)(count - done), deadline_ns);
             continue;
         }
         uint32_t entry;
@@ -103,11 +111,11 @@ static int reserve(struct cistern *handle, struct core_seat *seat, size_t count,
                 STATUS_LIMIT, "%u slots are in the caller's hands already", book->lent_count);
             break;
         }
-        fill_slot(seat, entry, ticket, &out_slots[done++]);
+        fill_slot(seat, which, entry, ticket, &out_slots[done++]);
     }
     core_count(seat, CORE_GRANT_WAITS, waited ? 1 : 0);
     if (status != STATUS_NO_SERVER) {
-        ask_ahead(handle, seat);
+        ask_ahead(handle, seat, which);
     }
     if (done == 0) {
         return status;
@@ -116,28 +124,41 @@ static int reserve(struct cistern *handle, struct core_seat *seat, size_t count,
     return STATUS_OK;
 }
 
-int cistern_reserve(cistern_t *handle, size_t count, int64_t timeout_ns,
-    struct cistern_slot *out_slots, size_t *out_count)
+int reserve_slots(struct cistern *handle, enum book_of which, const char *what, size_t count,
+    int64_t timeout_ns, struct cistern_slot *out_slots, size_t *out_count)
 {
     if (handle == NULL || out_slots == NULL || out_count == NULL) {
-        return why_failed(STATUS_INVALID, "cistern_reserve: an argument is NULL");
+        return why_failed(STATUS_INVALID, "%s: an argument is NULL", what);
     }
     if (count == 0 || count > RESERVE_MAX || timeout_ns < 0) {
-        return why_failed(STATUS_INVALID,
-            "cistern_reserve: count is not 1 to %u, or timeout_ns below 0", RESERVE_MAX);
+        return why_failed(
+            STATUS_INVALID, "%s: count is not 1 to %u, or timeout_ns below 0", what, RESERVE_MAX);
     }
     struct core_seat *seat;
     int status = thread_enter(handle, &seat);
     if (status != STATUS_OK) {
         return status;
     }
-    return reserve(handle, seat, count, moment_after_ns(timeout_ns), out_slots, out_count);
+    if (which == BOOK_DEVICE && seat->attach->slabs == NULL) {
+        return why_failed(STATUS_UNSUPPORTED, "%s", seat->attach->device_why);
+    }
+    if (which == BOOK_DEVICE && (handle->flags & CISTERN_DEVICE_READ) != 0) {
+        return why_failed(
+            STATUS_UNSUPPORTED, "%s: the handle is open with CISTERN_DEVICE_READ", what);
+    }
+    return reserve(handle, seat, which, count, moment_after_ns(timeout_ns), out_slots, out_count);
 }
 
-void reserve_return(struct cistern *handle, struct core_seat *seat)
+int cistern_reserve(cistern_t *handle, size_t count, int64_t timeout_ns,
+    struct cistern_slot *out_slots, size_t *out_count)
 {
-    struct book *book = &seat->lane->grants;
-    uint64_t deadline = moment_now_ns() + EXIT_NS;
+    return reserve_slots(
+        handle, BOOK_HOST, "cistern_reserve", count, timeout_ns, out_slots, out_count);
+}
+
+static void give_back(
+    struct cistern *handle, struct core_seat *seat, struct book *book, uint64_t deadline)
+{
     int status = call_take_in(handle, seat) < 0 ? STATUS_NO_SERVER : STATUS_OK;
     while (status == STATUS_OK && book->asked > 0) {
         status = call_wait(handle, seat, deadline);
@@ -152,5 +173,13 @@ void reserve_return(struct cistern *handle, struct core_seat *seat)
             break;
         }
         book->count--;
+    }
+}
+
+void reserve_return(struct cistern *handle, struct core_seat *seat)
+{
+    uint64_t deadline = moment_now_ns() + EXIT_NS;
+    for (uint32_t which = 0; which < BOOKS; which++) {
+        give_back(handle, seat, &seat->lane->books[which], deadline);
     }
 }

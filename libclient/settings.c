@@ -17,12 +17,15 @@
 #define RESERVE_MAX 128u
 #define TIMEOUT_NS INT64_C(1000000000)
 #define SECRET_MAX 65536u
-#define FLAGS_KNOWN (CISTERN_ISOLATED | CISTERN_LATE_WRITES | CISTERN_CHECKSUM)
+#define FLAGS_KNOWN \
+    (CISTERN_ISOLATED | CISTERN_LATE_WRITES | CISTERN_CHECKSUM | CISTERN_DEVICE_READ)
 
-/* A caller that was compiled with a later header may set fields that we do not know. */
-static int check_size(const char *name, const void *given, uint32_t size, size_t known)
+/* A caller that was compiled with an earlier header has fewer fields, `least` bytes of them; one of
+ * a later header may set some that we do not know. */
+static int check_size(
+    const char *name, const void *given, uint32_t size, size_t least, size_t known)
 {
-    if (size < known) {
+    if (size < least) {
         return why_failed(STATUS_INVALID, "%s: size is %u, not %zu", name, size, known);
     }
     const unsigned char *bytes = given;
@@ -76,7 +79,7 @@ static int copy_texts(const struct cistern_namespace *from, struct space *out_sp
 
 static int read_space(const struct cistern_namespace *from, struct space *out_space)
 {
-    int status = check_size("space", from, from->size, sizeof *from);
+    int status = check_size("space", from, from->size, sizeof *from, sizeof *from);
     if (status != STATUS_OK) {
         return status;
     }
@@ -172,7 +175,8 @@ static int read_limits(const struct cistern_options *options, struct cistern *ha
 
 int settings_read(const struct cistern_options *options, struct cistern *handle)
 {
-    int status = check_size("options", options, options->size, sizeof *options);
+    int status = check_size("options", options, options->size,
+        offsetof(struct cistern_options, device), sizeof *options);
     if (status != STATUS_OK) {
         return status;
     }
@@ -196,4 +200,9 @@ int settings_read(const struct cistern_options *options, struct cistern *handle)
 int64_t settings_timeout_ns(const struct cistern_options *options)
 {
     return options->timeout_ns == 0 ? TIMEOUT_NS : options->timeout_ns;
+}
+
+const char *settings_device(const struct cistern_options *options)
+{
+    return options->size < sizeof *options ? NULL : options->device;
 }

@@ -12,4 +12,7 @@ int settings_read(const struct cistern_options *options, struct cistern *handle)
 /* How long open may take. `options` was checked. */
 int64_t settings_timeout_ns(const struct cistern_options *options);
 
+/* The device that they name; NULL: none, or the caller knows no such option. They were checked. */
+const char *settings_device(const struct cistern_options *options);
+
 #endif

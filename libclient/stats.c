@@ -31,9 +31,10 @@ int cistern_stats(cistern_t *handle, struct cistern_stats *out_stats)
     out_stats->grant_waits = sum(handle, CORE_GRANT_WAITS);
     out_stats->bells = sum(handle, CORE_BELLS);
     out_stats->reattaches = shared64_load_relaxed(&handle->reattaches);
-    out_stats->reserved = 0;
     (void)pthread_mutex_lock(&handle->lock);
-    out_stats->pins_per_thread = handle->current == NULL ? 0 : handle->current->shape.pins;
+    const struct attach *attach = handle->current;
+    out_stats->pins_per_thread = attach == NULL ? 0 : attach->shape.pins;
+    out_stats->device = attach != NULL && attach->slabs != NULL;
     (void)pthread_mutex_unlock(&handle->lock);
     return STATUS_OK;
 }

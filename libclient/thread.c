@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 _Thread_local struct thread_cached thread_cached[THREAD_CACHED];
+_Thread_local bool thread_is_drivers;
 
 /* A seat that a thread has, in its list. */
 struct seat_held {
@@ -153,6 +154,28 @@ static int find_seat(struct cistern *handle, struct core_seat **out_seat)
     return STATUS_OK;
 }
 
+void thread_leave(struct cistern *handle)
+{
+    struct seat_held *list = pthread_getspecific(list_key);
+    struct seat_held **link = &list;
+    while (*link != NULL && (*link)->id != handle->id) {
+        link = &(*link)->next;
+    }
+    struct seat_held *held = *link;
+    if (held == NULL) {
+        return; /* there was no seat for it */
+    }
+    *link = held->next;
+    (void)pthread_setspecific(list_key, list); /* there was a value: cannot fail */
+    thread_cached[handle->id & (THREAD_CACHED - 1)] = (struct thread_cached){.id = 0};
+    (void)pthread_mutex_lock(&handle->lock);
+    unseat(held->seat);
+    handle->seat_taken[held->seat->index] = false;
+    reattach_sweep(handle);
+    (void)pthread_mutex_unlock(&handle->lock);
+    free(held);
+}
+
 /* The sidecar of the seat's attachment is gone: let go of it, so that the hello to the next one can
  * give it up already. */
 static void leave(struct cistern *handle, struct core_seat *seat)
@@ -162,6 +185,7 @@ static void leave(struct cistern *handle, struct core_seat *seat)
         unseat(seat);
         reattach_sweep(handle);
         (void)pthread_mutex_unlock(&handle->lock);
+        card_sweep(handle);
     }
 }
 
@@ -190,6 +214,7 @@ static int move(struct cistern *handle, struct core_seat *seat)
     }
     reattach_sweep(handle);
     (void)pthread_mutex_unlock(&handle->lock);
+    card_sweep(handle);
     return status;
 }
 
@@ -206,7 +231,9 @@ int thread_enter_slow(struct cistern *handle, struct core_seat **out_seat)
     uint32_t era = shared32_load_relaxed(&handle->era);
     if (seat->era != era && (era & 1) == 0) {
         leave(handle, seat);
-        status = reattach_try(handle);
+        status = thread_is_drivers
+                     ? why_failed(STATUS_NO_SERVER, "%s: the sidecar is gone", handle->path)
+                     : reattach_try(handle);
     }
     if (status == STATUS_OK && seat->era != era) {
         status = move(handle, seat);

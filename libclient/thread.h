@@ -22,6 +22,11 @@ struct thread_cached {
 extern _Thread_local __attribute__((tls_model("initial-exec"),
     visibility("hidden"))) struct thread_cached thread_cached[THREAD_CACHED];
 
+/* Is this thread one of the driver's, in a callback of ours? It must not call the driver, nor
+ * attach, which maps a device's memory. */
+extern _Thread_local
+    __attribute__((tls_model("initial-exec"), visibility("hidden"))) bool thread_is_drivers;
+
 /* The slow half of thread_enter(). */
 __attribute__((cold)) int thread_enter_slow(struct cistern *handle, struct core_seat **out_seat);
 
@@ -38,6 +43,11 @@ static inline int thread_enter(struct cistern *handle, struct core_seat **out_se
     }
     return thread_enter_slow(handle, out_seat);
 }
+
+/* The thread will make no call for a long time, perhaps: its seat is anybody's again, and keeps no
+ * attachment mapped. Waits for nobody; slots that were lent to the seat in advance serve the next
+ * thread that has it. */
+void thread_leave(struct cistern *handle);
 
 /* The calling thread's seat on the attachment of its last call, or NULL if it has none, or is in a
  * forked child. */

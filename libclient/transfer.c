@@ -62,10 +62,9 @@ static void link_job(struct transfer_job *job)
     (void)pthread_mutex_unlock(&device->lock);
 }
 
-/* The stream got there. On a thread of the driver, which may not call it. */
-static void passed(void *context)
+/* The stream got there. */
+static void passed(struct transfer_job *job)
 {
-    struct transfer_job *job = context;
     struct cistern_device *device = job->device;
     (void)pthread_mutex_lock(&device->lock);
     unlink_job(job);
@@ -75,8 +74,20 @@ static void passed(void *context)
         job->next = device->late;
         device->late = job;
     }
+    if (thread_is_drivers) {
+        /* It may not be heard of again, and would keep the memory of a sidecar that is gone. */
+        thread_leave(device->handle);
+    }
     (void)pthread_cond_broadcast(&device->settled);
     (void)pthread_mutex_unlock(&device->lock);
+}
+
+/* On a thread of the driver, which may not call it. */
+static void called(void *context)
+{
+    thread_is_drivers = true;
+    passed(context);
+    thread_is_drivers = false;
 }
 
 bool transfer_settle(struct cistern_device *device)
@@ -99,14 +110,22 @@ bool transfer_settle(struct cistern_device *device)
     return none;
 }
 
+/* If it is the handle's, its memory goes with it. */
+static void give_up(struct cistern_device *device)
+{
+    if (transfer_in_place(device)) {
+        card_give_up(device->handle);
+    }
+}
+
 void transfer_look(struct cistern_device *device)
 {
     struct driver_context *former;
     size_t free_bytes;
     size_t all_bytes;
-    if (gpu_enter(&device->gpu, &former) == STATUS_OK) {
-        int result = device->driver.cuMemGetInfo(&free_bytes, &all_bytes);
-        gpu_leave(&device->gpu, former);
+    if (gpu_enter(&device->card->gpu, &former) == STATUS_OK) {
+        int result = device->card->driver.cuMemGetInfo(&free_bytes, &all_bytes);
+        gpu_leave(&device->card->gpu, former);
         if (driver_status(result) != STATUS_DEVICE_LOST) {
             return;
         }
@@ -123,6 +142,7 @@ void transfer_look(struct cistern_device *device)
         /* Not freed: who knows whether the driver still has it. */
     }
     (void)pthread_mutex_unlock(&device->lock);
+    give_up(device);
 }
 
 /* Room for a job and its arrays; the views and slots stay the caller's until it is under way. */
@@ -153,20 +173,19 @@ static bool is_lost(const struct cistern_device *device)
     return shared32_load_relaxed(&device->lost) != 0;
 }
 
-static int lost(void)
+static int lost(struct cistern_device *device)
 {
+    give_up(device);
     return why_failed(STATUS_DEVICE_LOST,
         "the GPU failed, or refuses this process: its error is in the engine's own calls");
 }
 
-/* All copies are in the stream: be called behind them. If the driver will not, wait. Whatever is
- * returned, a job that is under way is no longer the caller's. */
 static int follow(struct cistern_device *device, struct transfer_job *job, void *stream, int status)
 {
-    const struct driver *driver = &device->driver;
+    const struct driver *driver = &device->card->driver;
     if (status == STATUS_OK) {
         link_job(job);
-        if (driver->cuLaunchHostFunc(stream, passed, job) == DRIVER_SUCCESS) {
+        if (driver->cuLaunchHostFunc(stream, called, job) == DRIVER_SUCCESS) {
             return STATUS_OK;
         }
         status = driver_status(driver->cuStreamSynchronize(stream));
@@ -183,23 +202,11 @@ static int follow(struct cistern_device *device, struct transfer_job *job, void 
         (void)driver->cuStreamSynchronize(stream); /* some of the copies may be in it */
     }
     free(job);
-    return status == STATUS_DEVICE_LOST
-               ? lost()
-               : why_failed(status, "the driver refuses a copy: an address that is none of this "
-                                    "device, or a stream of another context?");
+    return why_failed(status, "the driver refuses: an address that is none of this device, or a "
+                              "stream of another context?");
 }
 
-static uint64_t sum(const struct copy_piece *pieces, size_t count)
-{
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < count; i++) {
-        bytes = pieces[i].bytes > UINT64_MAX - bytes ? UINT64_MAX : bytes + pieces[i].bytes;
-    }
-    return bytes;
-}
-
-/* What both begin with: a job of `count` blocks. On success the device's context is entered. */
-static int begin(struct cistern_device *device, size_t count, bool write,
+int transfer_begin(struct cistern_device *device, size_t count, bool write,
     struct transfer_job **out_job, struct driver_context **out_former)
 {
     struct core_seat *seat;
@@ -208,16 +215,19 @@ static int begin(struct cistern_device *device, size_t count, bool write,
     }
     (void)transfer_settle(device);
     if (is_lost(device)) {
-        return lost();
+        return lost(device);
     }
     struct transfer_job *job = make_job(device, count, write);
     if (job == NULL) {
         return why_failed(STATUS_NO_MEMORY, "no memory for a transfer of %zu blocks", count);
     }
     int entered = thread_enter(device->handle, &seat);
-    if (gpu_enter(&device->gpu, out_former) != STATUS_OK) {
+    int status = gpu_enter(&device->card->gpu, out_former);
+    if (status != STATUS_OK) {
         free(job);
-        return lost();
+        return status == STATUS_DEVICE_LOST
+                   ? lost(device)
+                   : why_failed(STATUS_DEVICE_LOST, "the device's context cannot be entered");
     }
     if (entered == STATUS_OK) { /* else views of a sidecar that is gone are read as they are */
         transfer_lock_pool(device, seat->attach);
@@ -226,82 +236,12 @@ static int begin(struct cistern_device *device, size_t count, bool write,
     return STATUS_OK;
 }
 
-int cistern_device_read(cistern_device_t *device, struct cistern_view *views, size_t count,
-    const struct cistern_piece *pieces, size_t pieces_each, void *stream)
+int transfer_follow(struct cistern_device *device, struct transfer_job *job, void *stream,
+    int status, struct driver_context *former)
 {
-    const struct copy_piece *list = (const struct copy_piece *)pieces;
-    if (device == NULL || views == NULL || pieces == NULL || count == 0 || pieces_each == 0) {
-        return why_failed(STATUS_INVALID, "cistern_device_read: an argument is NULL, or 0");
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (views[i].data == NULL || sum(list + i * pieces_each, pieces_each) > views[i].bytes) {
-            return why_failed(STATUS_INVALID,
-                "cistern_device_read: view %zu is released, or its pieces are more than its bytes",
-                i);
-        }
-    }
-    struct driver_context *former;
-    struct transfer_job *job;
-    int status = begin(device, count, false, &job, &former);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    memcpy(job->views, views, count * sizeof *views);
-    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        status = copy_scatter(&device->gpu, stream, (uint64_t)(uintptr_t)views[i].data,
-            list + i * pieces_each, pieces_each);
-    }
     status = follow(device, job, stream, status);
-    gpu_leave(&device->gpu, former);
-    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        views[i].data = NULL;
-        views[i].opaque[2] = 0; /* the device's now: releasing it again is found out */
-    }
-    return status;
-}
-
-int cistern_device_write(cistern_device_t *device, struct cistern_slot *slots,
-    const struct cistern_key *keys, const struct cistern_key *parent, size_t count,
-    const struct cistern_piece *pieces, size_t pieces_each, void *stream)
-{
-    const struct copy_piece *list = (const struct copy_piece *)pieces;
-    if (device == NULL || slots == NULL || keys == NULL || pieces == NULL || count == 0 ||
-        pieces_each == 0) {
-        return why_failed(STATUS_INVALID, "cistern_device_write: an argument is NULL, or 0");
-    }
-    if ((device->handle->hello.flags & HELLO_LATE_WRITES) == 0) {
-        return why_failed(STATUS_INVALID,
-            "cistern_device_write: a GPU may write after our death: open the handle with "
-            "CISTERN_LATE_WRITES");
-    }
-    for (size_t i = 0; i < count; i++) {
-        uint64_t bytes = sum(list + i * pieces_each, pieces_each);
-        if (slots[i].data == NULL || bytes == 0 || bytes > slots[i].bytes) {
-            return why_failed(STATUS_INVALID,
-                "cistern_device_write: slot %zu is not lent, or its pieces do not fit", i);
-        }
-    }
-    struct driver_context *former;
-    struct transfer_job *job;
-    int status = begin(device, count, true, &job, &former);
-    if (status != STATUS_OK) {
-        return status;
-    }
-    memcpy(job->slots, slots, count * sizeof *slots);
-    memcpy(job->keys, keys, count * sizeof *keys);
-    job->has_parent = parent != NULL;
-    job->parent = parent != NULL ? *parent : (struct cistern_key){{0}};
-    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        job->bytes[i] = sum(list + i * pieces_each, pieces_each);
-        status = copy_gather(&device->gpu, stream, (uint64_t)(uintptr_t)slots[i].data,
-            list + i * pieces_each, pieces_each);
-    }
-    status = follow(device, job, stream, status);
-    gpu_leave(&device->gpu, former);
-    if (status == STATUS_OK) {
-        memset(slots, 0, count * sizeof *slots);
-    }
-    return status;
+    gpu_leave(&device->card->gpu, former);
+    return status == STATUS_DEVICE_LOST ? lost(device) : status;
 }
 
 /* Returns false if nothing came until then, though something is under way. */
@@ -327,6 +267,7 @@ int cistern_device_drain(cistern_device_t *device, int64_t timeout_ns)
     if (core_is_forked(device->handle)) {
         return why_failed(STATUS_FORKED, "the device belongs to the parent process");
     }
+    card_sweep(device->handle);
     uint64_t deadline_ns = moment_after_ns(timeout_ns);
     while (!transfer_settle(device)) {
         uint64_t now_ns = moment_now_ns();
@@ -338,7 +279,7 @@ int cistern_device_drain(cistern_device_t *device, int64_t timeout_ns)
             transfer_look(device);
         }
     }
-    return is_lost(device) ? lost() : STATUS_OK;
+    return is_lost(device) ? lost(device) : STATUS_OK;
 }
 
 void transfer_end(struct cistern_device *device)

@@ -1,8 +1,11 @@
-/* transfer: blocks on their way to and from a GPU's memory, in the order of the engine's stream.
+/* transfer: what follows when the engine's stream got there: views released, slots committed.
  *
- *   cistern_device_read    views ─▶ copies ─▶ [the stream gets there] ─▶ released
- *   cistern_device_write   copies ─▶ slots ─▶ [the stream gets there] ─▶ committed
+ *   cistern_device_read      views ─▶ copies ─▶ [the stream gets there] ─▶ released
+ *   cistern_device_release   views ───────────▶ [the stream gets there] ─▶ released
+ *   cistern_device_write     copies ─▶ slots ─▶ [the stream gets there] ─▶ committed
+ *   cistern_device_commit              slots ─▶ [the stream gets there] ─▶ committed
  *
+ * Those four are in transfer_calls, what needs the device's own memory besides in transfer_tier.
  * The driver calls back on a thread of its own when the stream is past the copies; that thread then
  * calls cistern_release() or cistern_commit() as any thread may. What it cannot do at that moment
  * (no seat is free, the sidecar is behind) waits in `late` for the next call on the device. Always:
@@ -43,8 +46,8 @@ struct transfer_job {
 
 struct cistern_device {
     struct cistern *handle;
-    struct driver driver;
-    struct gpu gpu;
+    struct card own; /* open if it is none of the handle's */
+    const struct card *card; /* the handle's, or our own */
     char about[320];
     _Atomic uint32_t locked; /* id of the attachment whose pool was looked at last */
     _Atomic uint32_t lost; /* 1: the device failed, nothing is called back any more */
@@ -58,6 +61,24 @@ struct cistern_device {
 
 /* Page-lock the pool of an attachment, if it is not. Never fails: copies work without. */
 void transfer_lock_pool(struct cistern_device *device, struct attach *attach);
+
+/* Is it the device whose memory the handle maps? */
+static inline bool transfer_in_place(const struct cistern_device *device)
+{
+    return device->card == &device->handle->card;
+}
+
+/* What the four begin with: a job of `count` blocks, with room for views or for slots. On success
+ * the device's context is entered. Returns 0, STATUS_FORKED, STATUS_NO_MEMORY or
+ * STATUS_DEVICE_LOST. */
+int transfer_begin(struct cistern_device *device, size_t count, bool write,
+    struct transfer_job **out_job, struct driver_context **out_former);
+
+/* And end with: all is in the stream (`status` 0), or not: be called behind it, or wait for it; and
+ * leave the context. Whatever is returned, the job is no longer the caller's, and after anything
+ * but 0 its views and slots are. */
+int transfer_follow(struct cistern_device *device, struct transfer_job *job, void *stream,
+    int status, struct driver_context *former);
 
 /* Settle what waited in `late`. Returns true if nothing is under way, nor late. */
 bool transfer_settle(struct cistern_device *device);

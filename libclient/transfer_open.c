@@ -47,8 +47,8 @@ static void add_lock(struct cistern_device *device, struct mapping *mapping)
     if (lock == NULL) {
         return;
     }
-    if (pagelock_open(&device->gpu, mapping->segment.base, mapping->segment.bytes, &lock->pages,
-            lock->why, sizeof lock->why) != STATUS_OK) {
+    if (pagelock_open(&device->card->gpu, mapping->segment.base, mapping->segment.bytes,
+            &lock->pages, lock->why, sizeof lock->why) != STATUS_OK) {
         free(lock);
         return;
     }
@@ -74,21 +74,38 @@ void transfer_lock_pool(struct cistern_device *device, struct attach *attach)
     (void)pthread_mutex_unlock(&device->opening);
 }
 
-/* Load the driver, find the device, retain its context. Returns 0 or a status, having said why. */
-static int open_gpu(struct cistern_device *device, const char *which)
+/* The handle's card, if `which` names it. Returns false if not, or if there is none. */
+static bool share_card(struct cistern_device *device, const char *which)
 {
-    char why[512];
-    int status = driver_open(&device->driver, why, sizeof why);
-    if (status != STATUS_OK) {
-        return why_failed(STATUS_UNSUPPORTED, "%s", why);
+    const struct card *card = &device->handle->card;
+    char why[CARD_WHY];
+    struct gpu named;
+    if (!card_is_open(card)) {
+        return false;
     }
-    status = gpu_choose(&device->driver, which, &device->gpu, why, sizeof why);
+    if (which != NULL && (gpu_choose(&card->driver, which, &named, why, sizeof why) != STATUS_OK ||
+                             memcmp(&named.uuid, &card->gpu.uuid, sizeof named.uuid) != 0)) {
+        return false;
+    }
+    device->card = card;
+    (void)snprintf(device->about, sizeof device->about, "%.100s, the handle's own", card->gpu.name);
+    return true;
+}
+
+/* Returns 0 or a status, having said why. */
+static int open_card(struct cistern_device *device, const char *which)
+{
+    char why[CARD_WHY];
+    if (share_card(device, which)) {
+        return STATUS_OK;
+    }
+    device->card = &device->own;
+    int status = card_open(&device->own, which == NULL ? "auto" : which, why, sizeof why);
     if (status != STATUS_OK) {
         return why_failed(status, "%s", why);
     }
     (void)snprintf(device->about, sizeof device->about, "%.200s", why);
-    status = gpu_open(&device->gpu, why, sizeof why);
-    return status == STATUS_OK ? STATUS_OK : why_failed(status, "%s", why);
+    return STATUS_OK;
 }
 
 int cistern_device_open(cistern_t *handle, const char *which, cistern_device_t **out_device)
@@ -113,11 +130,11 @@ int cistern_device_open(cistern_t *handle, const char *which, cistern_device_t *
     (void)pthread_condattr_destroy(&monotonic);
     struct core_seat *seat;
     struct driver_context *former;
-    int status = open_gpu(device, which == NULL ? "auto" : which);
+    int status = open_card(device, which);
     if (status == STATUS_OK && thread_enter(handle, &seat) == STATUS_OK &&
-        gpu_enter(&device->gpu, &former) == STATUS_OK) {
+        gpu_enter(&device->card->gpu, &former) == STATUS_OK) {
         transfer_lock_pool(device, seat->attach);
-        gpu_leave(&device->gpu, former);
+        gpu_leave(&device->card->gpu, former);
         size_t used = strlen(device->about);
         (void)snprintf(device->about + used, sizeof device->about - used, "; %s",
             device->locks == NULL ? "no memory to page-lock the pool" : device->locks->why);
@@ -150,6 +167,7 @@ static void free_copy(struct cistern_device *device)
     struct transfer_lock *lock = device->locks;
     while (lock != NULL) {
         struct transfer_lock *next = lock->next;
+        mapping_drop(&lock->mapping); /* no other thread is here to be locked out */
         free(lock);
         lock = next;
     }
@@ -171,15 +189,15 @@ void cistern_device_close(cistern_device_t **device_pointer)
     }
     transfer_end(device);
     struct driver_context *former = NULL;
-    bool entered = device->gpu.context != NULL && gpu_enter(&device->gpu, &former) == STATUS_OK;
+    bool entered =
+        card_is_open(device->card) && gpu_enter(&device->card->gpu, &former) == STATUS_OK;
     (void)pthread_mutex_lock(&device->opening);
     drop_locks(device, true);
     (void)pthread_mutex_unlock(&device->opening);
     if (entered) {
-        gpu_leave(&device->gpu, former);
+        gpu_leave(&device->card->gpu, former);
     }
-    gpu_close(&device->gpu);
-    driver_close(&device->driver);
+    card_close(&device->own);
     (void)pthread_cond_destroy(&device->settled);
     (void)pthread_mutex_destroy(&device->lock);
     (void)pthread_mutex_destroy(&device->opening);

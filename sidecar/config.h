@@ -3,7 +3,8 @@
  * Built-in, then file, then CISTERN_* environment, then flag; the table is config.def. Called by
  * main at start: config_load(), then config_resolve() with what the host has, then everybody reads
  * the struct. Always: after config_resolve() all relations between values hold, and no value is
- * "auto" but nvme_size and nvme_region, which each directory decides for itself.
+ * "auto" but nvme_size and nvme_region, which each directory decides for itself, and device, which
+ * the driver knows.
  */
 #ifndef CISTERN_SIDECAR_CONFIG_H
 #define CISTERN_SIDECAR_CONFIG_H
@@ -24,6 +25,7 @@
 #define CONFIG_AUTO UINT64_MAX /* a size or time that config_resolve() decides */
 #define CONFIG_PATH_BYTES 108u /* as long as a unix socket's address may be, with its end */
 #define CONFIG_PATHS_BYTES 176u /* of a list of paths, with its end: fits into a line of the file */
+#define CONFIG_DEVICES_BYTES CONFIG_PATHS_BYTES /* of a list of devices, with its end: likewise */
 #define CONFIG_USERS_MAX 16u /* their numbers fit into a line of the file */
 #define CONFIG_FILE "/etc/cistern/cistern.conf"
 
@@ -34,6 +36,12 @@ enum config_policy { CONFIG_POLICY_ADAPTIVE, CONFIG_POLICY_ARC, CONFIG_POLICY_LR
 enum config_nvme_io { CONFIG_NVME_AUTO, CONFIG_NVME_URING, CONFIG_NVME_THREADS };
 enum config_nvme_admit { CONFIG_ADMIT_SECOND_USE, CONFIG_ADMIT_ALWAYS };
 /* nvme_codec: enum codec of tier/codec.h */
+enum config_device_handles { CONFIG_HANDLES_VMM, CONFIG_HANDLES_LEGACY };
+enum config_device_promote {
+    CONFIG_PROMOTE_SECOND_USE,
+    CONFIG_PROMOTE_ALWAYS,
+    CONFIG_PROMOTE_NEVER
+};
 enum config_keeper { CONFIG_KEEPER_YES, CONFIG_KEEPER_NO };
 /* log_level: enum log_level of log.h */
 
@@ -62,6 +70,7 @@ struct config_source {
  * number of its word. */
 #define CONFIG_FIELD_path(name) char name[CONFIG_PATH_BYTES];
 #define CONFIG_FIELD_paths(name) char name[CONFIG_PATHS_BYTES];
+#define CONFIG_FIELD_devices(name) char name[CONFIG_DEVICES_BYTES];
 #define CONFIG_FIELD_mode(name) uint32_t name;
 #define CONFIG_FIELD_users(name) struct config_users name;
 #define CONFIG_FIELD_size(name) uint64_t name##_bytes;
@@ -97,6 +106,10 @@ void config_reload(struct config *running, const struct config *fresh, char *why
 
 /* May this user do what the list says? */
 bool config_users_has(const struct config_users *users, uint32_t uid);
+
+/* How many devices may be used: those that are named, 1 for "auto", 0 without a device pool. Of
+ * "all" only the driver knows; then 1. */
+uint32_t config_devices(const struct config *config);
 
 /* Every value and where it came from, as a file that can be read again. */
 void config_print(const struct config *config, FILE *out);

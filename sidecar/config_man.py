@@ -54,8 +54,9 @@ def read(path):
             values = f"octal, up to {most:04o}"
         else:
             values = {"choice": ", ".join(unit.split("|")), "users": "users",
-                      "path": "absolute path", "paths": "absolute paths, separated by colons"}[kind]
-        if default == "auto" and kind != "choice":
+                      "path": "absolute path", "paths": "absolute paths, separated by colons",
+                      "devices": "auto, all, none, or UUIDs, separated by commas"}[kind]
+        if default == "auto" and kind not in ("choice", "devices"):
             values = "auto, or " + values
         rows.append((name, kind, default, values, reload == "true", sentence))
     if len(rows) != len(re.findall(r"^CONFIG\(", code, flags=re.M)):

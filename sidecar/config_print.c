@@ -11,6 +11,7 @@
 static const char *const kind[] = {
     [CONFIG_VALUE_path] = "PATH",
     [CONFIG_VALUE_paths] = "PATH:PATH",
+    [CONFIG_VALUE_devices] = "DEVICES",
     [CONFIG_VALUE_mode] = "OCTAL",
     [CONFIG_VALUE_users] = "USERS",
     [CONFIG_VALUE_size] = "SIZE",
@@ -102,7 +103,10 @@ void config_help(FILE *out)
         "      print this, or the version, and exit\n"
         "\n"
         "SIZE is a whole number and B, KiB, MiB, GiB or TiB; TIME one and ns, us, ms, s or min;\n"
-        "USERS is all, or names, numbers and self with commas between them.\n"
+        "USERS is all, or names, numbers and self with commas between them; DEVICES is auto, all,\n"
+        "none, or UUIDs as nvidia-smi -L prints them (GPU-..., MIG-...), or their beginnings, "
+        "with\n"
+        "commas between them.\n"
         "\n");
     for (uint32_t option = 0; option < CONFIG_OPTIONS; option++) {
         help_option(config_table_row(option), out);

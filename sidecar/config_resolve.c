@@ -2,6 +2,7 @@
  * Called by main, at start and when the file is read again. */
 #include "sidecar/config.h"
 
+#include "cuda/slab.h"
 #include "shm/layout.h"
 #include "shm/status.h"
 #include "sidecar/config_table.h"
@@ -94,6 +95,49 @@ static int check_nvme(const struct config *config, char *why, size_t why_bytes)
     return STATUS_INVALID;
 }
 
+uint32_t config_devices(const struct config *config)
+{
+    uint32_t count = 1;
+    for (const char *at = config->device; *at != '\0'; at++) {
+        count += *at == ',' ? 1 : 0;
+    }
+    return config->device_pool_bytes == 0 || strcmp(config->device, "none") == 0 ? 0 : count;
+}
+
+/* Relations of the device pool's values. An extent lies in one slab: cuIpc handles have no common
+ * range of addresses. */
+static int check_device(const struct config *config, char *why, size_t why_bytes)
+{
+    uint64_t pool = config->device_pool_bytes;
+    uint64_t slab = slab_choose_bytes(pool, config->extent_bytes);
+    uint64_t whole = pool < slab ? slab : pool - pool % slab;
+    uint64_t slots = (config->pool_bytes + config_devices(config) * pool) / config->slot_min_bytes;
+    if (pool == 0) {
+        return STATUS_OK;
+    }
+    if (pool % slab != 0) {
+        (void)snprintf(why, why_bytes,
+            "device_pool (%llu B) is not a whole number of slabs of %llu MiB; write device_pool = "
+            "%lluMiB",
+            (unsigned long long)pool, (unsigned long long)(slab >> 20),
+            (unsigned long long)(whole >> 20));
+    } else if (slots > LAYOUT_SLOTS_MAX) {
+        (void)snprintf(why, why_bytes,
+            "pool and device pools would have %llu slots of slot_min, more than %u; make slot_min "
+            "larger",
+            (unsigned long long)slots, LAYOUT_SLOTS_MAX);
+    } else if (pool / 100 * (uint64_t)config->grants_share < config->slot_min_bytes) {
+        (void)snprintf(why, why_bytes,
+            "%lld percent of the device pool (%llu MiB) is less than a slot of slot_min (%llu "
+            "KiB), so no worker could be lent one; make device_pool or grants_share larger",
+            (long long)config->grants_share, (unsigned long long)(pool >> 20),
+            (unsigned long long)(config->slot_min_bytes >> 10));
+    } else {
+        return STATUS_OK;
+    }
+    return STATUS_INVALID;
+}
+
 /* All relations between values, in one place. */
 static int check(const struct config *config, char *why, size_t why_bytes)
 {
@@ -130,7 +174,8 @@ static int check(const struct config *config, char *why, size_t why_bytes)
             "worker could be lent one; make pool or grants_share larger",
             (long long)config->grants_share, pool >> 20, slot >> 10);
     } else {
-        return check_nvme(config, why, why_bytes);
+        int status = check_nvme(config, why, why_bytes);
+        return status == STATUS_OK ? check_device(config, why, why_bytes) : status;
     }
     return STATUS_INVALID;
 }

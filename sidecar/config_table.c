@@ -7,6 +7,7 @@
 
 #define FIELD_path(name) name
 #define FIELD_paths(name) name
+#define FIELD_devices(name) name
 #define FIELD_mode(name) name
 #define FIELD_users(name) name
 #define FIELD_size(name) name##_bytes

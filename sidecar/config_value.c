@@ -8,6 +8,7 @@
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 struct unit {
@@ -182,6 +183,44 @@ static int read_paths(
     return STATUS_OK;
 }
 
+/* Is it a UUID of a device, or its beginning, with GPU- or MIG- before it or not? */
+static bool is_device(const char *name, size_t length)
+{
+    size_t start =
+        length > 4 && (strncasecmp(name, "GPU-", 4) == 0 || strncasecmp(name, "MIG-", 4) == 0) ? 4
+                                                                                               : 0;
+    return length > start && strspn(name + start, "0123456789abcdefABCDEF-") >= length - start;
+}
+
+/* One of three words, or names with commas between them; `most` says how many. */
+static int read_devices(
+    const struct config_row *row, const char *text, char *out_value, char *why, size_t bytes)
+{
+    bool word = strcmp(text, "auto") == 0 || strcmp(text, "all") == 0 || strcmp(text, "none") == 0;
+    int64_t count = 0;
+    if (strlen(text) >= row->bytes) {
+        (void)snprintf(why, bytes,
+            "the list has more than %zu bytes; write beginnings of UUIDs, such as GPU-1f8a2c03",
+            row->bytes - 1);
+        return STATUS_INVALID;
+    }
+    for (const char *name = text; name != NULL && !word; count++) {
+        size_t length = strcspn(name, ",");
+        if (!is_device(name, length) || count == row->most) {
+            (void)snprintf(why, bytes,
+                count == row->most ? "\"%.64s\" is one device too many; write %lld at most"
+                                   : "\"%.64s\" is no device; write auto, all, none, or UUIDs as "
+                                     "nvidia-smi -L prints them, with commas between them",
+                name, (long long)row->most);
+            return STATUS_INVALID;
+        }
+        name = name[length] == '\0' ? NULL : name + length + 1;
+    }
+    memset(out_value, 0, row->bytes);
+    memcpy(out_value, text, strlen(text));
+    return STATUS_OK;
+}
+
 /* Word number `index` of "a|b|c". Returns its length, or 0 if there is none. */
 static size_t word_at(const char *words, uint32_t index, const char **out_word)
 {
@@ -281,6 +320,8 @@ int config_value_read(
         return read_path(row, text, out_field, why, why_bytes);
     case CONFIG_VALUE_paths:
         return read_paths(row, text, out_field, why, why_bytes);
+    case CONFIG_VALUE_devices:
+        return read_devices(row, text, out_field, why, why_bytes);
     case CONFIG_VALUE_mode:
         return read_mode(row, text, out_field, why, why_bytes);
     case CONFIG_VALUE_users:
@@ -320,6 +361,7 @@ void config_value_write(const struct config_row *row, const void *field, char *o
     switch (row->type) {
     case CONFIG_VALUE_path:
     case CONFIG_VALUE_paths:
+    case CONFIG_VALUE_devices:
         (void)snprintf(out_text, CONFIG_VALUE_BYTES, "%s", (const char *)field);
         break;
     case CONFIG_VALUE_mode:

@@ -15,6 +15,7 @@
 enum config_value_type {
     CONFIG_VALUE_path,
     CONFIG_VALUE_paths,
+    CONFIG_VALUE_devices,
     CONFIG_VALUE_mode,
     CONFIG_VALUE_users,
     CONFIG_VALUE_size,

@@ -11,7 +11,8 @@
 
 #define KEEP_TABLE_FDS 3u /* of one item */
 #define KEEP_TABLE_BYTES 1024u /* that describe one item, at most */
-#define KEEP_TABLE_ITEMS 16384u /* 255 classes, 4096 namespaces, 8192 sessions, and a few */
+/* 255 classes, 4096 namespaces, 8192 sessions, 2048 slabs, and a few */
+#define KEEP_TABLE_ITEMS 16384u
 
 /* What an item is. The bytes that describe it are a struct of whoever made it. */
 enum keep_kind {
@@ -20,6 +21,8 @@ enum keep_kind {
     KEEP_CLASS = 3, /* by number: a size of slots; session/welcome */
     KEEP_SPACE = 4, /* by number: a namespace; session/registry */
     KEEP_SESSION = 5, /* by number: a client's lane and its pidfd; session/session */
+    KEEP_DEVICE = 6, /* by number: which GPU, and what its memory is; device/devices */
+    KEEP_SLAB = 7, /* by number: the descriptor of a slab of its memory; device/devices */
     KEEP_KINDS
 };
 

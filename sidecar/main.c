@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -95,7 +96,7 @@ static int explain(const struct config *config, const struct host *host)
         (unsigned long long)(config->slot_min_bytes >> 10));
     (void)printf(
         "shared memory: memfd, so the size of /dev/shm does not matter; a memory limit does\n");
-    (void)printf("device: host memory (this version has no other)\n");
+    devices_explain(config, stdout);
     server_tiers_explain(config, stdout);
     (void)printf("poll: %llu us after the last request, on %u usable CPU(s)\n",
         (unsigned long long)(config->poll_ns / 1000), host->cpus_usable);
@@ -144,6 +145,11 @@ static int serve(void *context, struct keep *keep, bool again)
     }
     int status =
         server_open(server, &daemon->config, &daemon->host, &daemon->log, keep, why, sizeof why);
+    if (status != STATUS_OK && devices_told_to_end()) {
+        log_line(&daemon->log, LOG_INFO, "main", "told to end before it served: %s", why);
+        log_fini(&daemon->log);
+        return 0;
+    }
     if (status != STATUS_OK) {
         return fail(&daemon->log, status, why);
     }
@@ -157,13 +163,31 @@ static int serve(void *context, struct keep *keep, bool again)
         log_line(&daemon->log, LOG_ERROR, "main", "%s: signals cannot be watched, or no keeper: %s",
             status_name(status), strerror(errno));
     }
+    if (server->failed) { /* as a crash: nobody knows what the device still writes */
+        log_fini(&daemon->log);
+        _exit(1);
+    }
     loop_unwatch(server->loop, watch);
     server_close(server);
     keep_close(keep);
     (void)close(daemon->signals);
     log_line(&daemon->log, LOG_INFO, "main", "stopped");
     log_fini(&daemon->log);
+    if (server->devices.hung) { /* the driver's own end would wait for the copy that does not */
+        _exit(status == STATUS_OK ? 0 : 1);
+    }
     return status == STATUS_OK ? 0 : 1;
+}
+
+/* Lanes, their processes and the slabs of devices are descriptors, thousands of them: as many as we
+ * may. Nothing here uses select(), for which the soft limit stands. */
+static void raise_files(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &files);
+    }
 }
 
 int main(int argc, char **argv)
@@ -198,6 +222,7 @@ int main(int argc, char **argv)
     if (config->explain) {
         return explain(config, &daemon.host);
     }
+    raise_files();
     log_init(&daemon.log, STDERR_FILENO, (enum log_level)config->log_level);
     if (config->keeper == CONFIG_KEEPER_NO) {
         return serve(&daemon, NULL, false);

@@ -83,11 +83,13 @@ int recover_map(struct keep *keep, const struct recover_sizes *wanted,
     }
     if (is.abi != wanted->abi || is.pool_bytes != wanted->pool_bytes ||
         is.extent_bytes != wanted->extent_bytes || is.slot_min_bytes != wanted->slot_min_bytes ||
-        is.index_bytes != wanted->index_bytes || is.ledger_bytes != wanted->ledger_bytes) {
+        is.index_bytes != wanted->index_bytes || is.ledger_bytes != wanted->ledger_bytes ||
+        is.devices != wanted->devices || is.device_bytes != wanted->device_bytes) {
         (void)snprintf(why, why_bytes,
-            "the memory is of a pool of %llu MiB with slots of %llu KiB and more, which is not "
-            "what is configured",
-            (unsigned long long)(is.pool_bytes >> 20),
+            "the memory is of a pool of %llu MiB and %u devices of %llu MiB, with slots of %llu "
+            "KiB and more, which is not what is configured",
+            (unsigned long long)(is.pool_bytes >> 20), is.devices,
+            (unsigned long long)(is.device_bytes >> 20),
             (unsigned long long)(is.slot_min_bytes >> 10));
         return STATUS_STALE;
     }
@@ -189,7 +191,7 @@ static double ms(uint64_t from_ns, uint64_t to_ns)
     return (double)(to_ns - from_ns) / 1e6;
 }
 
-static int take_all(struct session_table *table, uint64_t start_ns, bool *known)
+static int take_all(struct session_table *table, uint32_t lost, uint64_t start_ns, bool *known)
 {
     struct blocks *blocks = table->blocks;
     struct evict_sweep sweep = session_sweeper(table);
@@ -205,7 +207,7 @@ static int take_all(struct session_table *table, uint64_t start_ns, bool *known)
     }
     uint64_t lanes_ns = moment_ns();
     if (status == STATUS_OK) {
-        const struct adopt_terms terms = {.known = known};
+        const struct adopt_terms terms = {.known = known, .lost_devices = lost};
         status = adopt_blocks(blocks, &terms, &sweep, &found);
     }
     if (status != STATUS_OK) {
@@ -222,17 +224,18 @@ static int take_all(struct session_table *table, uint64_t start_ns, bool *known)
     counter_set(blocks->counters, COUNTER_restart_us, (end_ns - start_ns) / 1000);
     log_line(table->log, LOG_INFO, "recover",
         "took over %u blocks of %u namespaces, %u lanes in %.1f ms: memory %.1f, lanes %.1f, "
-        "blocks %.1f; %u slots stay lent, %u were loading, %u dropped",
+        "blocks %.1f; %u slots stay lent, %u were loading, %u dropped, %u lost with their device",
         found.blocks, table->registry.count, table->adopted, ms(start_ns, end_ns),
         ms(start_ns, opened_ns), ms(opened_ns, lanes_ns), ms(lanes_ns, end_ns), lent, loading,
-        found.dropped);
+        found.dropped, found.lost);
     return STATUS_OK;
 }
 
-int recover_take(struct session_table *table, uint64_t start_ns, char *why, size_t why_bytes)
+int recover_take(
+    struct session_table *table, uint32_t lost, uint64_t start_ns, char *why, size_t why_bytes)
 {
     bool *known = calloc(BLOCKS_SPACES, sizeof *known);
-    int status = known == NULL ? STATUS_NO_MEMORY : take_all(table, start_ns, known);
+    int status = known == NULL ? STATUS_NO_MEMORY : take_all(table, lost, start_ns, known);
     free(known);
     if (status != STATUS_OK) {
         (void)snprintf(why, why_bytes, "what the last server left %s",
@@ -265,7 +268,8 @@ void recover_renounce(struct keep *keep)
         return;
     }
     tell_clients(keep_table_find(&keep->held, KEEP_MEMORY, 0));
-    const enum keep_kind kinds[] = {KEEP_MEMORY, KEEP_CLASS, KEEP_SPACE, KEEP_SESSION};
+    const enum keep_kind kinds[] = {
+        KEEP_MEMORY, KEEP_CLASS, KEEP_SPACE, KEEP_SESSION, KEEP_DEVICE, KEEP_SLAB};
     for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
         uint32_t at = 0;
         struct keep_item *item;

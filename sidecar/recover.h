@@ -33,10 +33,11 @@ struct recover_sizes {
     uint64_t slot_min_bytes;
     uint64_t index_bytes;
     uint64_t ledger_bytes;
+    uint64_t device_bytes; /* of each device */
+    uint32_t devices;
     uint32_t abi;
     uint32_t huge;
     int32_t node;
-    uint32_t zero;
 };
 
 /* Is there memory to take over? */
@@ -52,10 +53,12 @@ int recover_map(struct keep *keep, const struct recover_sizes *wanted,
     struct recover_memory *out_memory, char *why, size_t why_bytes);
 
 /* Raise the epoch, then take over classes, namespaces, lanes and blocks into a table and blocks
- * that were opened over the memory and are empty. Says in the log what was found, and how long it
+ * that were opened over the memory and are empty; of devices whose bit is set in `lost` the memory
+ * is gone. Says in the log what was found, and how long it
  * took since `start_ns`. Returns 0; or a status and `why`, and then the table is to be closed and
  * the memory given up. */
-int recover_take(struct session_table *table, uint64_t start_ns, char *why, size_t why_bytes);
+int recover_take(
+    struct session_table *table, uint32_t lost, uint64_t start_ns, char *why, size_t why_bytes);
 
 /* Give up what is still held but for the door, and tell the clients of that memory. */
 void recover_renounce(struct keep *keep);

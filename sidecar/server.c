@@ -64,21 +64,32 @@ static int open_pool(struct server *server, char *why, size_t why_bytes)
     return status;
 }
 
-static uint32_t slots_of(const struct config *config)
+/* Host memory and devices together. */
+static uint64_t bytes_of(const struct server *server)
 {
-    return blocks_slots(config->pool_bytes, 0, 0, config->extent_bytes, config->slot_min_bytes);
+    return server->config.pool_bytes + server->devices.devices.count * server_devices_bytes(server);
 }
 
-/* What memory of this configuration looks like. */
-static struct recover_sizes sizes_of(const struct config *config, uint32_t cold_blocks)
+static uint32_t slots_of(const struct server *server)
 {
-    uint32_t slots = slots_of(config);
+    const struct config *config = &server->config;
+    return blocks_slots(config->pool_bytes, server_devices_bytes(server),
+        server->devices.devices.count, config->extent_bytes, config->slot_min_bytes);
+}
+
+/* What memory of this configuration, with the devices that there are, looks like. */
+static struct recover_sizes sizes_of(const struct server *server)
+{
+    const struct config *config = &server->config;
+    uint32_t slots = slots_of(server);
     return (struct recover_sizes){
         .pool_bytes = config->pool_bytes,
         .extent_bytes = config->extent_bytes,
         .slot_min_bytes = config->slot_min_bytes,
-        .index_bytes = layout_index_bytes(slots, cold_blocks),
-        .ledger_bytes = ledger_bytes(slots, config->pool_bytes / config->extent_bytes),
+        .index_bytes = layout_index_bytes(slots, server->tiers.plan.cold_blocks),
+        .ledger_bytes = ledger_bytes(slots, bytes_of(server) / config->extent_bytes),
+        .device_bytes = server_devices_bytes(server),
+        .devices = server->devices.devices.count,
         .abi = LAYOUT_ABI,
     };
 }
@@ -86,7 +97,7 @@ static struct recover_sizes sizes_of(const struct config *config, uint32_t cold_
 /* Does what comes beside the pool fit into memory? */
 static int check_memory(const struct server *server, uint64_t bytes, char *why, size_t why_bytes)
 {
-    uint32_t slots = slots_of(&server->config);
+    uint32_t slots = slots_of(server);
     uint64_t free = server->host.memory_bytes;
     uint64_t pool = server->memory.pool.segment.huge ? 0 : server->config.pool_bytes;
     uint64_t books = (uint64_t)slots * BOOK_BYTES;
@@ -104,8 +115,8 @@ static int check_memory(const struct server *server, uint64_t bytes, char *why, 
 static int open_index(struct server *server, char *why, size_t why_bytes)
 {
     const struct config *config = &server->config;
-    const struct recover_sizes sizes = sizes_of(config, server->tiers.plan.cold_blocks);
-    uint32_t slots = slots_of(config);
+    const struct recover_sizes sizes = sizes_of(server);
+    uint32_t slots = slots_of(server);
     int status = check_memory(server, sizes.index_bytes, why, why_bytes);
     if (status != STATUS_OK) {
         return status;
@@ -126,7 +137,7 @@ static int open_index(struct server *server, char *why, size_t why_bytes)
     layout_index_init(server->memory.index.base, slots, server->tiers.plan.cold_blocks,
         config->pool_bytes, epoch);
     if (server->keep != NULL) {
-        ledger_init(server->memory.ledger.base, slots, config->pool_bytes / config->extent_bytes);
+        ledger_init(server->memory.ledger.base, slots, bytes_of(server) / config->extent_bytes);
     }
     return STATUS_OK;
 }
@@ -134,10 +145,10 @@ static int open_index(struct server *server, char *why, size_t why_bytes)
 /* Fresh memory, which the keeper has before any client hears of it. */
 static int make_memory(struct server *server, char *why, size_t why_bytes)
 {
-    if (slots_of(&server->config) == 0) {
+    if (slots_of(server) == 0) {
         (void)snprintf(why, why_bytes,
-            "pool, extent and slot_min do not fit together; leave extent and slot_min on their "
-            "defaults");
+            "pool, device_pool, extent and slot_min do not fit together; leave extent and slot_min "
+            "on their defaults");
         return STATUS_INVALID;
     }
     int status = open_pool(server, why, why_bytes);
@@ -145,7 +156,7 @@ static int make_memory(struct server *server, char *why, size_t why_bytes)
         status = open_index(server, why, why_bytes);
     }
     if (status == STATUS_OK) {
-        struct recover_sizes sizes = sizes_of(&server->config, server->tiers.plan.cold_blocks);
+        struct recover_sizes sizes = sizes_of(server);
         sizes.huge = server->memory.pool.segment.huge;
         sizes.node = server->memory.pool.node;
         status = recover_hold(server->keep, &server->memory, &sizes);
@@ -160,14 +171,17 @@ static int open_blocks(struct server *server, char *why, size_t why_bytes)
 {
     const struct recover_memory *memory = &server->memory;
     struct blocks_limits limits = limits_of(&server->config);
+    limits.devices = server->devices.devices.count;
+    limits.device_bytes = server_devices_bytes(server);
     limits.ledger = memory->ledger.base;
     limits.ledger_bytes = memory->ledger.bytes;
-    limits.fetches_max = server->tiers.plan.directory_count > 0 ? FETCH_READS_MOST : 0;
+    bool fetches = server->tiers.plan.directory_count > 0 || limits.devices > 0;
+    limits.fetches_max = fetches ? FETCH_READS_MOST : 0;
     server->header = memory->index.base;
     int status = blocks_open(&server->blocks, &limits, memory->index.base, memory->index.bytes);
     if (status == STATUS_NO_MEMORY) {
         (void)snprintf(why, why_bytes, "no memory to keep the books of %u slots; raise slot_min",
-            slots_of(&server->config));
+            slots_of(server));
     } else if (status != STATUS_OK) {
         (void)snprintf(why, why_bytes, "the index does not fit the configuration");
     }
@@ -183,25 +197,6 @@ static int open_loop(struct server *server, char *why, size_t why_bytes)
     return status;
 }
 
-static void describe(void *context, char *out_text, size_t text_bytes)
-{
-    const struct server *server = context;
-    char pool[128];
-    device_host.describe(&server->memory.pool, pool, sizeof pool);
-    int length = snprintf(out_text, text_bytes,
-        "pid %d\nuptime_s %llu\npool_bytes %llu\nextent_bytes %llu\nslot_min_bytes %llu\nslots %u\n"
-        "policy %s\nloop %s\npoll_us %llu\npool %s\n",
-        (int)getpid(), (unsigned long long)((moment_ns() - server->started_ns) / 1000000000u),
-        (unsigned long long)server->config.pool_bytes,
-        (unsigned long long)server->config.extent_bytes,
-        (unsigned long long)server->config.slot_min_bytes, server->blocks.index.slots,
-        server->blocks.policies[0].ops->name, loop_name(server->loop),
-        (unsigned long long)(server->config.poll_ns / 1000), pool);
-    if (length > 0 && (size_t)length < text_bytes) {
-        server_tiers_describe(server, out_text + length, text_bytes - (size_t)length);
-    }
-}
-
 static int open_door(struct server *server, char *why, size_t why_bytes)
 {
     server->index_readonly = segment_open_readonly(&server->memory.index);
@@ -212,7 +207,7 @@ static int open_door(struct server *server, char *why, size_t why_bytes)
         return STATUS_IO;
     }
     server->door.table = &server->sessions;
-    server->door.describe = describe;
+    server->door.describe = server_describe;
     server->door.context = server;
     server->door.gifts = (struct welcome_gifts){
         .index_readonly = server->index_readonly,
@@ -221,6 +216,8 @@ static int open_door(struct server *server, char *why, size_t why_bytes)
         .index_bytes = server->memory.index.bytes,
         .pool_bytes = server->memory.pool.segment.bytes,
         .epoch = shared64_load_relaxed(&server->header->epoch),
+        .devices = server->devices.devices.gift,
+        .device_count = server->devices.devices.count,
     };
     return door_open(
         &server->door, server->config.socket, server->config.socket_mode, why, why_bytes);
@@ -246,11 +243,12 @@ static int open_parts(struct server *server, bool warm, char *why, size_t why_by
 {
     int status;
     if (warm) {
-        const struct recover_sizes sizes =
-            sizes_of(&server->config, server->tiers.plan.cold_blocks);
+        devices_adopt(&server->devices.devices, server->keep, server->log);
+        const struct recover_sizes sizes = sizes_of(server);
         status = recover_map(server->keep, &sizes, &server->memory, why, why_bytes);
     } else {
-        status = make_memory(server, why, why_bytes);
+        status = server_devices_open(server, why, why_bytes);
+        status = status == STATUS_OK ? make_memory(server, why, why_bytes) : status;
     }
     if (status == STATUS_OK) {
         status = open_blocks(server, why, why_bytes);
@@ -262,9 +260,10 @@ static int open_parts(struct server *server, bool warm, char *why, size_t why_by
         status = open_sessions(server, why, why_bytes);
     }
     if (status == STATUS_OK && warm) {
-        status = recover_take(&server->sessions, server->started_ns, why, why_bytes);
+        status = recover_take(
+            &server->sessions, server->devices.devices.lost, server->started_ns, why, why_bytes);
     }
-    return status;
+    return status == STATUS_OK ? server_devices_start(server, why, why_bytes) : status;
 }
 
 /* At a first start a tier that cannot be opened is an error. After a takeover the blocks in memory
@@ -297,6 +296,7 @@ int server_open(struct server *out_server, const struct config *config, const st
         .door = {.socket = -1, .lock = -1},
     };
     bool warm = recover_can(keep);
+    server->again = warm || (keep != NULL && keep->cold);
     int status = server_tiers_plan(config, &server->tiers.plan, why, why_bytes);
     if (status != STATUS_OK) {
         return status;
@@ -359,6 +359,7 @@ void server_close(struct server *server)
         door_close(&server->door);
     }
     server_tiers_close(server);
+    server_devices_close(server);
     if (server->sessions.places != NULL) {
         /* The keeper ends with us, or forgets all of it at once (recover_renounce()). */
         server->sessions.keep = NULL;
@@ -370,7 +371,7 @@ void server_close(struct server *server)
     server->header = NULL;
     segment_close(&server->memory.index);
     segment_close(&server->memory.ledger);
-    if (server->memory.pool.device != NULL) {
+    if (server->memory.pool.device != NULL && !server->devices.hung) {
         device_host.close(&server->memory.pool);
     }
     for (int i = 0; i < 2; i++) {

@@ -1,7 +1,7 @@
 /* server: owns the parts of one sidecar, in the order in which they need each other.
  *
- *   memory (pool, index, ledger: fresh, or of the server before)
- *     └─▶ blocks ─▶ loop ─▶ sessions ─▶ tiers ─▶ door
+ *   devices ─▶ memory (pool, index, ledger)         fresh, or of the server before
+ *                └─▶ blocks ─▶ loop ─▶ sessions ─▶ copies of devices ─▶ tiers ─▶ door
  *
  * Called by main. One thread, one loop: it polls the lanes while requests come, then sleeps until a
  * bell, the door, a process or a deadline wakes it. Nothing is global: two may live in one process.
@@ -16,6 +16,7 @@
 #include "sidecar/log.h"
 #include "sidecar/loop.h"
 #include "sidecar/recover.h"
+#include "sidecar/server_devices.h"
 #include "sidecar/server_tiers.h"
 #include "sidecar/session/door.h"
 #include "sidecar/session/session.h"
@@ -36,6 +37,7 @@ struct server {
     struct blocks blocks;
     struct loop *loop;
     struct session_table sessions;
+    struct server_devices devices;
     struct server_tiers tiers;
     struct door door;
     int index_readonly;
@@ -47,7 +49,9 @@ struct server {
     uint64_t last_tick_ns;
     uint64_t deadline_ns; /* of claims, waits and quarantine */
     uint32_t sleep_number;
+    bool again; /* there was a server before it */
     bool stop;
+    bool failed; /* a device failed: the process is to end, and nothing to be closed */
 };
 
 /* Build everything; `config` is resolved. `out_server` stays where it is. What was chosen, and why,
@@ -57,7 +61,7 @@ struct server {
 int server_open(struct server *out_server, const struct config *config, const struct host *host,
     struct log *log, struct keep *keep, char *why, size_t why_bytes);
 
-/* Serve until server_stop(). */
+/* Serve until server_stop(), or until a device fails (`failed`). */
 void server_run(struct server *server);
 
 /* End server_run() after its present turn; from a callback of its loop. */
@@ -65,6 +69,9 @@ void server_stop(struct server *server);
 
 /* Take over what may change while running. */
 void server_reload(struct server *server, const struct config *fresh);
+
+/* The lines for observers; `context` is the server. */
+void server_describe(void *context, char *out_text, size_t text_bytes);
 
 /* Tell the clients that it is over (the epoch), and give everything back. Accepts a server whose
  * open failed. */

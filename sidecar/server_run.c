@@ -39,6 +39,7 @@ static bool tick(struct server *server)
     bool more = evict_tick(&server->blocks, &sweep);
     uses_tick(&server->blocks);
     door_tick(&server->door);
+    server_devices_tick(server);
     /* Late waits were answered just now, and a sleep may follow. */
     dispatch_wake(table);
     log_settle(server->log);
@@ -99,6 +100,7 @@ static bool turn(struct server *server)
     if (dispatch_turn(table) > 0) {
         server->last_work_ns = table->now_ns;
     }
+    server->failed = server_devices_failed(server);
     bool more = server_tiers_turn(server);
     if (table->now_ns - server->last_tick_ns > TICK_NS || table->now_ns >= server->deadline_ns) {
         more = tick(server) || more;
@@ -117,13 +119,13 @@ void server_run(struct server *server)
     server->sessions.now_ns = moment_ns();
     server->deadline_ns = UINT64_MAX;
     server->window_ns = server->config.poll_ns;
-    while (!server->stop) {
+    while (!server->stop && !server->failed) {
         if (turn(server)) {
             shared_relax();
             continue;
         }
         /* New waits may have come since the last tick, and tools want fresh numbers. */
-        if (!tick(server) && !server->stop) {
+        if (!tick(server) && !server->stop && !server->failed) {
             sleep_until_rung(server);
         }
     }

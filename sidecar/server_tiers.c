@@ -228,7 +228,7 @@ int server_tiers_open(struct server *server, char *why, size_t why_bytes)
 
 bool server_tiers_turn(struct server *server)
 {
-    if (!server->tiers.open) {
+    if (!server->tiers.open && !move_can(&server->blocks)) {
         return false;
     }
     struct fetch_means means = reply_means(&server->sessions);
@@ -250,7 +250,7 @@ uint64_t server_tiers_tick(struct server *server)
 static void save(struct server *server)
 {
     uint64_t until_ns = moment_ns() + SERVER_TIERS_SAVE_NS;
-    uint32_t cursor = 0;
+    struct cold_cursor cursor = {0};
     bool saved = false;
     do {
         server->sessions.now_ns = moment_ns();

@@ -54,7 +54,8 @@ int server_tiers_plan(
  * chosen. Returns 0, or a status and `why`. */
 int server_tiers_open(struct server *server, char *why, size_t why_bytes);
 
-/* One turn. Returns true if there is more to do at once. */
+/* One turn of the tiers, and of the copies of devices. Returns true if there is more to do at
+ * once. */
 bool server_tiers_turn(struct server *server);
 
 /* Now and then. Returns the next deadline. */

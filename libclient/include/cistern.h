@@ -11,10 +11,10 @@
  * the end says. Outputs come last and are written on success only. cistern_why() says more about
  * the last failure of the calling thread.
  *
- * Threads: a handle may be used by several threads at once, up to `threads_max` of them; each has
- * pins and rings of its own, so calls do not wait for each other. Fork: a child opens a handle of
- * its own; with the parent's, every call returns CISTERN_FORKED. A view may be released, and a slot
- * committed, by another thread than the one that took it.
+ * Threads: a handle may be used by several threads at once, up to `threads_max`, each with pins and
+ * rings of its own, so calls do not wait for each other; a view may be released, and a slot
+ * committed, by another one. Fork: a child opens a handle of its own; with the parent's, every call
+ * returns CISTERN_FORKED.
  *
  * The sidecar may stop or restart at any time: calls then return CISTERN_NO_SERVER (compute without
  * the cache), views stay readable, and the library attaches again by itself.
@@ -85,14 +85,20 @@ struct cistern_options {
     uint32_t grants_ahead; /* slots lent to a thread in advance: default 4, at most 128 */
     uint32_t reserved; /* 0 */
     int64_t timeout_ns; /* how long open may take; default 1 s */
+    /* The GPU whose part of the pool is read in place: NULL or "none": no one, host memory alone;
+     * "auto": the first that this process sees, if there is any; or a UUID as nvidia-smi -L prints
+     * it, or its beginning, which must be there. A handle uses one at most. */
+    const char *device;
 };
 
 #define CISTERN_ISOLATED 1u /* write through private staging even where the pool may be mapped */
 #define CISTERN_LATE_WRITES 2u /* a GPU or a disk writes my slots: they are quarantined if I die */
 #define CISTERN_CHECKSUM 4u /* commits carry a checksum; copying gets verify those that do */
+#define CISTERN_DEVICE_READ 8u /* map the device for reading alone; see cistern_device.h */
 
 /* One pinned block: `bytes` bytes at `data`, in the namespace's dtype and layout, readable until
- * cistern_release(). Never write to it. */
+ * cistern_release(). Never write to it. With CISTERN_TIER_DEVICE, `data` is an address of the
+ * handle's device (a CUdeviceptr): for kernels and copies, not for the processor. */
 struct cistern_view {
     const void *data;
     uint64_t bytes;
@@ -113,8 +119,8 @@ struct cistern_slot {
 struct cistern_match {
     uint32_t size; /* sizeof(struct cistern_match), set by the caller */
     uint32_t hot; /* blocks at the start of the prefix that can be acquired now */
-    uint32_t cold; /* blocks right behind them that lower tiers may have, or that are hot behind
-                    * such ones: what cistern_fetch() asks for (advice) */
+    uint32_t cold; /* blocks behind them that lower tiers or other devices may have, or that are hot
+                    * behind such ones: what cistern_fetch() asks for (advice) */
     uint32_t reserved;
 };
 
@@ -141,16 +147,21 @@ struct cistern_stats {
     uint64_t reattaches;
     /* As granted: a small pool promises less than was asked; 0: detached. */
     uint32_t pins_per_thread;
-    uint32_t reserved;
+    uint32_t device; /* 1: views may be of the device now; 0: cistern_device_ready() says why not */
 };
 
 /* Attach to the sidecar of this host.
  *
- * options     see above
+ * options     see above; `size` may be that of an earlier version
  * out_handle  the handle; owned by the caller, given back by cistern_close()
  *
+ * With a device, libcuda.so.1 is loaded and the device's primary context retained, the one that
+ * engines use: that may take a second, which `timeout_ns` does not count. The calling thread's own
+ * context stays current; the handle is one with CISTERN_LATE_WRITES. An isolated handle gets none.
+ *
  * Returns 0; CISTERN_NO_SERVER, CISTERN_NAMESPACE, CISTERN_VERSION, CISTERN_DENIED, CISTERN_LIMIT,
- * CISTERN_TOO_LARGE, CISTERN_INVALID or CISTERN_NO_MEMORY; cistern_why() names the cause.
+ * CISTERN_TOO_LARGE, CISTERN_INVALID (also: no such device), CISTERN_UNSUPPORTED (no driver for the
+ * device that was named), CISTERN_DEVICE_LOST or CISTERN_NO_MEMORY; cistern_why() names the cause.
  */
 CISTERN_API int cistern_open(const struct cistern_options *options, cistern_t **out_handle);
 
@@ -197,6 +208,7 @@ CISTERN_API int cistern_match(cistern_t *handle, const struct cistern_key *keys,
  * out_views  room for `count`; the first `*out_count` are set
  * out_count  hot blocks pinned, 1 to `count`
  *
+ * A handle with a device gets the device's copy of a block that lies in both memories.
  * Returns 0; CISTERN_MISS if the first block is not hot; CISTERN_PINS if no pin was free for it. If
  * pins run out later, the views so far are set: release some and go on from there.
  * Cost of a hit: no system call, no lock, no allocation. A miss looks at the socket every 50 ms.
@@ -287,7 +299,8 @@ CISTERN_API int cistern_abort(cistern_t *handle, struct cistern_slot *slot);
 CISTERN_API int cistern_flush(cistern_t *handle, int64_t timeout_ns);
 
 /* Copy a hot block out: `room` bytes at `out_data`; `*out_bytes` is the block's size. What lies at
- * `out_data` after anything but 0 is undefined.
+ * `out_data` after anything but 0 is undefined. What only the handle's device has is copied by it,
+ * which waits for a stream.
  * Returns 0, CISTERN_MISS, CISTERN_TOO_LARGE if the room is too small. */
 CISTERN_API int cistern_get(cistern_t *handle, const struct cistern_key *key, void *out_data,
     uint64_t room, uint64_t *out_bytes);
@@ -328,6 +341,12 @@ CISTERN_API int cistern_fd(cistern_t *handle);
  * one at a time. Returns 0, also when there are none. */
 CISTERN_API int cistern_drain(
     cistern_t *handle, struct cistern_event *out_events, size_t room, size_t *out_count);
+
+/* Can views be of the device now? Returns 0 if they can, and else why not, which cistern_why() says
+ * in words: CISTERN_UNSUPPORTED (none was asked for, there is no driver, or the sidecar has no
+ * memory of it), CISTERN_INVALID (no device is seen), CISTERN_DEVICE_LOST (it failed: host memory
+ * serves on, until a new process), CISTERN_NO_SERVER, or as the sidecar or the driver says. */
+CISTERN_API int cistern_device_ready(cistern_t *handle);
 
 /* Counts of this handle. Returns 0. */
 CISTERN_API int cistern_stats(cistern_t *handle, struct cistern_stats *out_stats);

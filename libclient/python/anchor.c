@@ -1,6 +1,8 @@
 /* anchor: see anchor.h. */
 #include "libclient/python/anchor.h"
 
+#include "libclient/core.h"
+
 #include <stdlib.h>
 
 struct anchor *anchor_open(cistern_t *handle, bool read_only)
@@ -12,6 +14,15 @@ struct anchor *anchor_open(cistern_t *handle, bool read_only)
         atomic_store_explicit(&anchor->users, 1, memory_order_relaxed);
     }
     return anchor;
+}
+
+void anchor_open_device(struct anchor *anchor)
+{
+    const struct card *card = &anchor->handle->card;
+    if (card_is_open(card) &&
+        cistern_device_open(anchor->handle, NULL, &anchor->device) == CISTERN_OK) {
+        anchor->ordinal = card->gpu.device;
+    }
 }
 
 void anchor_take(struct anchor *anchor)
@@ -29,6 +40,7 @@ void anchor_drop(struct anchor *anchor)
             free(late); /* closing gives all slots back */
             late = next;
         }
+        cistern_device_close(&anchor->device);
         cistern_close(&anchor->handle);
         free(anchor);
     }

@@ -8,6 +8,7 @@
 #define CISTERN_LIBCLIENT_PYTHON_ANCHOR_H
 
 #include <cistern.h>
+#include <cistern_device.h>
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -24,10 +25,15 @@ struct anchor {
     _Atomic uint32_t users; /* an open client, calls under way, leases */
     struct anchor_late *_Atomic late;
     bool read_only; /* the pool is mapped so that nobody here can write to it */
+    cistern_device_t *device; /* NULL: views of a GPU's memory cannot be handed out */
+    int ordinal; /* this process's number of it */
 };
 
 /* The handle becomes the anchor's. Returns NULL if there is no memory. Its maker is a user. */
 struct anchor *anchor_open(cistern_t *handle, bool read_only);
+
+/* Be ready to hand out views of the handle's device, if it has one. Once, before others use it. */
+void anchor_open_device(struct anchor *anchor);
 
 /* One more user; the caller is one, or holds what one holds. */
 void anchor_take(struct anchor *anchor);

@@ -32,13 +32,13 @@ static bool parse(PyObject *arguments, struct cistern_namespace *out_space,
     *space = (struct cistern_namespace){.size = sizeof *space};
     *out_options = (struct cistern_options){.size = sizeof *out_options};
     *out_secret = (Py_buffer){0};
-    if (!PyArg_ParseTuple(arguments, "ssssssssOIKIIIIIIIzIIIIL:Handle", &space->name, &space->model,
-            &space->dtype, &space->layout, &space->rope, &space->lora, &space->engine,
-            &space->tenant, &secret, &space->block_tokens, &space->block_bytes, &space->layers,
-            &space->heads, &space->head_size, &space->tp_rank, &space->tp_size, &space->pp_rank,
-            &space->pp_size, &out_options->socket_path, &out_options->flags,
+    if (!PyArg_ParseTuple(arguments, "ssssssssOIKIIIIIIIzIIIILz:Handle", &space->name,
+            &space->model, &space->dtype, &space->layout, &space->rope, &space->lora,
+            &space->engine, &space->tenant, &secret, &space->block_tokens, &space->block_bytes,
+            &space->layers, &space->heads, &space->head_size, &space->tp_rank, &space->tp_size,
+            &space->pp_rank, &space->pp_size, &out_options->socket_path, &out_options->flags,
             &out_options->threads_max, &out_options->pins_per_thread, &out_options->grants_ahead,
-            &timeout_ns)) {
+            &timeout_ns, &out_options->device)) {
         return false;
     }
     if (secret != Py_None && PyObject_GetBuffer(secret, out_secret, PyBUF_SIMPLE) != 0) {
@@ -81,6 +81,8 @@ static PyObject *new_handle(PyTypeObject *type, PyObject *arguments, PyObject *w
             Py_DECREF(self);
             return PyErr_NoMemory();
         }
+        Py_BEGIN_ALLOW_THREADS anchor_open_device(self->anchor);
+        Py_END_ALLOW_THREADS
     }
     return (PyObject *)self;
 }

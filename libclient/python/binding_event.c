@@ -62,13 +62,17 @@ PyObject *binding_fetch_async(PyObject *handle, PyObject *arguments)
 PyObject *binding_fileno(PyObject *handle, PyObject *nothing)
 {
     (void)nothing;
+    struct cistern_event event;
+    size_t count;
     struct anchor *anchor = binding_enter(handle);
     if (anchor == NULL) {
         return NULL;
     }
-    PyObject *number = PyLong_FromLong(cistern_fd(anchor->handle));
-    anchor_drop(anchor);
-    return number;
+    int number = cistern_fd(anchor->handle);
+    if (number < 0) { /* in a forked child, which this call is told with all that goes with it */
+        number = cistern_drain(anchor->handle, &event, 1, &count);
+    }
+    return binding_answer(handle, anchor, number);
 }
 
 PyObject *binding_drain(PyObject *handle, PyObject *nothing)
@@ -106,12 +110,13 @@ PyObject *binding_stats(PyObject *handle, PyObject *nothing)
     int status = cistern_stats(anchor->handle, &stats);
     PyObject *result =
         status < 0 ? failure_raise(handle, status)
-                   : Py_BuildValue("{s:I,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:I}", "attached",
-                         stats.attached, "hits", stats.hits, "misses", stats.misses, "retries",
-                         stats.retries, "violations", stats.violations, "checksum_failures",
-                         stats.checksum_failures, "commits", stats.commits, "aborts", stats.aborts,
-                         "grant_waits", stats.grant_waits, "bells", stats.bells, "reattaches",
-                         stats.reattaches, "pins_per_thread", stats.pins_per_thread);
+                   : Py_BuildValue("{s:I,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:I,s:I}",
+                         "attached", stats.attached, "hits", stats.hits, "misses", stats.misses,
+                         "retries", stats.retries, "violations", stats.violations,
+                         "checksum_failures", stats.checksum_failures, "commits", stats.commits,
+                         "aborts", stats.aborts, "grant_waits", stats.grant_waits, "bells",
+                         stats.bells, "reattaches", stats.reattaches, "pins_per_thread",
+                         stats.pins_per_thread, "device", stats.device);
     anchor_drop(anchor);
     return result;
 }

@@ -87,8 +87,10 @@ static void describe(
         parcel->shape[i] = tensor->shape[i];
         parcel->strides[i] = tensor->strides[i] / tensor->dtype->bytes;
     }
+    const bool on_device = tensor_is_on_device(tensor);
     *out = (struct dlpack_tensor){.data = data,
-        .device_type = DLPACK_CPU,
+        .device_type = on_device ? DLPACK_CUDA : DLPACK_CPU,
+        .device_id = tensor->ordinal,
         .ndim = tensor->ndim,
         .code = tensor->dtype->code,
         .bits = (uint8_t)(8 * tensor->dtype->bytes),
@@ -97,22 +99,38 @@ static void describe(
         .strides = parcel->strides};
 }
 
+/* Look at a block in a GPU's memory, for a consumer that reads it on `stream`. */
+static bool look_on(const struct tensor *tensor, void *stream)
+{
+    int status = lease_look_on(tensor->lease, tensor->index, stream);
+    if (status == CISTERN_STALE) {
+        PyErr_SetString(PyExc_ValueError, "the block was released");
+    } else if (status != CISTERN_OK) {
+        PyErr_SetString(PyExc_BufferError,
+            status == CISTERN_BUSY
+                ? "another stream reads the block already: acquire it once more for this one"
+                : "the client has no device of its own, as after a loss of it");
+    }
+    return status == CISTERN_OK;
+}
+
 /* Returns NULL after raising. */
-static struct parcel *pack(const struct tensor *tensor, char **out_data)
+static struct parcel *pack(const struct tensor *tensor, void *stream, char **out_data)
 {
     struct parcel *parcel = calloc(1, sizeof *parcel);
     if (parcel == NULL) {
         (void)PyErr_NoMemory();
         return NULL;
     }
-    if (!tensor_look(tensor)) {
+    const bool on_device = tensor_is_on_device(tensor);
+    if (on_device ? !look_on(tensor, stream) : !tensor_look(tensor)) {
         free(parcel);
         return NULL;
     }
     parcel->lease = tensor->lease;
     parcel->index = tensor->index;
     *out_data = tensor->data;
-    if (!tensor_is_writable(tensor) && !tensor->lease->anchor->read_only) {
+    if (!on_device && !tensor_is_writable(tensor) && !tensor->lease->anchor->read_only) {
         *out_data = map_again(tensor->data, (size_t)tensor->bytes, parcel);
         if (*out_data == NULL) {
             discard(parcel);
@@ -122,19 +140,38 @@ static struct parcel *pack(const struct tensor *tensor, char **out_data)
     return parcel;
 }
 
-/* Is what the consumer asks for what we have? */
-static bool check(PyObject *stream, PyObject *device, PyObject *copy)
+/* The consumer's stream as DLPack names it: None and 1 are CUDA's default one, 2 that of the
+ * thread. Raises and returns false for what is none: then nobody knows when the reading ends. */
+static bool read_stream(PyObject *object, bool on_device, void **out_stream)
 {
-    int type = DLPACK_CPU;
-    int number = 0;
-    if (stream != Py_None) {
-        PyErr_SetString(PyExc_ValueError, "host memory has no stream");
+    *out_stream = NULL;
+    if (object == Py_None) {
+        return true;
+    }
+    const long long number = PyLong_AsLongLong(object);
+    if (number == -1 && PyErr_Occurred() != NULL) {
         return false;
     }
+    if (!on_device || number < 1) {
+        PyErr_SetString(PyExc_ValueError,
+            on_device ? "a stream is needed, or None" : "host memory has no stream");
+        return false;
+    }
+    *out_stream = number == 1 ? NULL : (void *)(uintptr_t)number;
+    return true;
+}
+
+/* Is what the consumer asks for what we have? */
+static bool check(const struct tensor *tensor, PyObject *device, PyObject *copy)
+{
+    const bool on_device = tensor_is_on_device(tensor);
+    const int ours = on_device ? DLPACK_CUDA : DLPACK_CPU;
+    int type = ours;
+    int number = tensor->ordinal;
     if (device != Py_None && !PyArg_ParseTuple(device, "ii:dl_device", &type, &number)) {
         return false;
     }
-    if (type != DLPACK_CPU || PyObject_IsTrue(copy) == 1) {
+    if (type != ours || number != tensor->ordinal || PyObject_IsTrue(copy) == 1) {
         PyErr_SetString(PyExc_BufferError, "a block is handed over where it lies: copy it there");
         return false;
     }
@@ -145,20 +182,22 @@ PyObject *capsule_make(PyObject *object, PyObject *arguments, PyObject *words)
 {
     static char *names[] = {"stream", "max_version", "dl_device", "copy", NULL};
     const struct tensor *tensor = (const struct tensor *)object;
-    PyObject *stream = Py_None;
+    PyObject *stream_object = Py_None;
     PyObject *version = Py_None;
     PyObject *device = Py_None;
     PyObject *copy = Py_None;
     int major = 0;
     int minor = 0;
     char *data;
-    if (!PyArg_ParseTupleAndKeywords(
-            arguments, words, "|$OOOO:__dlpack__", names, &stream, &version, &device, &copy) ||
+    void *stream;
+    if (!PyArg_ParseTupleAndKeywords(arguments, words, "|$OOOO:__dlpack__", names, &stream_object,
+            &version, &device, &copy) ||
         (version != Py_None && !PyArg_ParseTuple(version, "ii:max_version", &major, &minor)) ||
-        !check(stream, device, copy)) {
+        !read_stream(stream_object, tensor_is_on_device(tensor), &stream) ||
+        !check(tensor, device, copy)) {
         return NULL;
     }
-    struct parcel *parcel = pack(tensor, &data);
+    struct parcel *parcel = pack(tensor, stream, &data);
     if (parcel == NULL) {
         return NULL;
     }
@@ -182,9 +221,10 @@ PyObject *capsule_make(PyObject *object, PyObject *arguments, PyObject *words)
     return capsule;
 }
 
-PyObject *capsule_device(PyObject *tensor, PyObject *nothing)
+PyObject *capsule_device(PyObject *object, PyObject *nothing)
 {
-    (void)tensor;
     (void)nothing;
-    return Py_BuildValue("(ii)", DLPACK_CPU, 0);
+    const struct tensor *tensor = (const struct tensor *)object;
+    return Py_BuildValue(
+        "(ii)", tensor_is_on_device(tensor) ? DLPACK_CUDA : DLPACK_CPU, tensor->ordinal);
 }

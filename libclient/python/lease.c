@@ -9,11 +9,14 @@ struct lease *lease_open(struct anchor *anchor, uint32_t room, bool of_slots)
     size_t each = of_slots ? sizeof(struct cistern_slot) : sizeof(struct cistern_view);
     struct lease *lease = calloc(1, sizeof *lease + room * sizeof lease->looks[0]);
     void *held = calloc(room, each);
-    if (lease == NULL || held == NULL) {
+    uintptr_t *streams = of_slots ? NULL : calloc(room, sizeof *streams);
+    if (lease == NULL || held == NULL || (!of_slots && streams == NULL)) {
         free(lease);
         free(held);
+        free(streams);
         return NULL;
     }
+    lease->streams = streams;
     lease->views = of_slots ? NULL : held;
     lease->slots = of_slots ? held : NULL;
     lease->anchor = anchor;
@@ -45,6 +48,7 @@ void lease_let_go(struct lease *lease)
     if (atomic_fetch_sub_explicit(&lease->users, 1, memory_order_acq_rel) == 1) {
         free(lease->views);
         free(lease->slots);
+        free(lease->streams);
         free(lease);
     }
 }
@@ -58,10 +62,23 @@ static void end_use(struct lease *lease, uint32_t count)
     }
 }
 
+/* A view that a stream reads. If the driver refuses, nobody knows when the reading ends: then the
+ * block stays pinned until the client is closed, unless the device is lost and reads no more. */
+static void release_behind(struct lease *lease, uint32_t index)
+{
+    void *stream = (void *)(lease->streams[index] - 1);
+    int status = cistern_device_release(lease->anchor->device, &lease->views[index], 1, stream);
+    if (status == CISTERN_DEVICE_LOST) {
+        (void)cistern_release(lease->anchor->handle, &lease->views[index], 1);
+    }
+}
+
 /* The last look at it ended. */
 static void end(struct lease *lease, uint32_t index)
 {
-    if (lease->views != NULL) {
+    if (lease->views != NULL && lease->streams[index] != 0) {
+        release_behind(lease, index);
+    } else if (lease->views != NULL) {
         (void)cistern_release(lease->anchor->handle, &lease->views[index], 1);
     } else {
         anchor_give_back(lease->anchor, &lease->slots[index]);
@@ -96,6 +113,23 @@ void lease_look_away(struct lease *lease, uint32_t index)
     lease_let_go(lease);
 }
 
+int lease_look_on(struct lease *lease, uint32_t index, void *stream)
+{
+    const uintptr_t mark = (uintptr_t)stream + 1;
+    if (lease->streams[index] != 0 && lease->streams[index] != mark) {
+        return CISTERN_BUSY;
+    }
+    if (!lease_look(lease, index)) {
+        return CISTERN_STALE;
+    }
+    if (lease->anchor->device == NULL) {
+        lease_look_away(lease, index);
+        return CISTERN_UNSUPPORTED;
+    }
+    lease->streams[index] = mark; /* under the look: whoever ends it comes later */
+    return CISTERN_OK;
+}
+
 void lease_leave(struct lease *lease, uint32_t index)
 {
     if (was_last(lease, index)) {
@@ -107,8 +141,12 @@ void lease_leave_all(struct lease *lease)
 {
     uint32_t first = 0; /* of a run of views whose last look this was: one call for all of them */
     for (uint32_t i = 0; i <= lease->count; i++) {
-        if (i < lease->count && was_last(lease, i)) {
+        bool last = i < lease->count && was_last(lease, i);
+        if (last && lease->streams[i] == 0) {
             continue;
+        }
+        if (last) {
+            end(lease, i);
         }
         if (i > first) {
             (void)cistern_release(lease->anchor->handle, &lease->views[first], i - first);

@@ -20,6 +20,7 @@ struct lease {
     uint32_t count; /* of views or slots */
     struct cistern_view *views; /* NULL: it holds slots */
     struct cistern_slot *slots; /* NULL: it holds views */
+    uintptr_t *streams; /* of each view: 0, or 1 + the stream that reads it in a GPU's memory */
     _Atomic uint32_t looks[];
 };
 
@@ -37,6 +38,11 @@ void lease_let_go(struct lease *lease);
 /* Look at block or slot `index`; each look is a user. Returns false if it is over already. */
 bool lease_look(struct lease *lease, uint32_t index);
 void lease_look_away(struct lease *lease, uint32_t index);
+
+/* The same for a block in a GPU's memory that `stream` reads: its pin ends when the stream has
+ * passed what it was asked by then. Under Python's lock. Returns 0; CISTERN_STALE: it is over;
+ * CISTERN_BUSY: another stream reads it already; CISTERN_UNSUPPORTED: the client has no device. */
+int lease_look_on(struct lease *lease, uint32_t index, void *stream);
 
 /* The maker's look at one, or at all blocks, ends; its use of the lease does not. */
 void lease_leave(struct lease *lease, uint32_t index);

@@ -42,6 +42,8 @@ PyObject *tensor_of_block(PyTypeObject *type, PyObject *owner, struct lease *lea
     if (self != NULL) {
         self->ndim = 1;
         self->shape[0] = (Py_ssize_t)bytes;
+        self->on_device = !is_slot && lease->views[index].tier == CISTERN_TIER_DEVICE;
+        self->ordinal = self->on_device ? lease->anchor->ordinal : 0;
         (void)lay_out(self, (Py_ssize_t)bytes);
     }
     return (PyObject *)self;
@@ -116,6 +118,10 @@ static PyObject *cast(PyObject *object, PyObject *arguments, PyObject *words)
     }
     struct tensor *part =
         make(Py_TYPE(object), self->owner, self->lease, self->index, self->data + offset, dtype);
+    if (part != NULL) {
+        part->on_device = self->on_device;
+        part->ordinal = self->ordinal;
+    }
     if (part != NULL && !read_shape(part, shape, self->bytes - offset)) {
         Py_DECREF(part);
         part = NULL;
@@ -141,6 +147,11 @@ static int get_buffer(PyObject *object, Py_buffer *view, int flags)
     view->obj = NULL;
     if ((flags & PyBUF_WRITABLE) != 0 && !tensor_is_writable(self)) {
         PyErr_SetString(PyExc_BufferError, "a block is never writable");
+        return -1;
+    }
+    if (tensor_is_on_device(self)) {
+        PyErr_SetString(PyExc_BufferError,
+            "the block is in a GPU's memory: .torch() reads it there, client.get() copies it");
         return -1;
     }
     if (!tensor_look(self)) {
@@ -237,6 +248,12 @@ static PyObject *get_live(PyObject *object, void *nothing)
     return PyBool_FromLong(lease_is_live(self->lease, self->index));
 }
 
+static PyObject *get_on_device(PyObject *object, void *nothing)
+{
+    (void)nothing;
+    return PyBool_FromLong(tensor_is_on_device((const struct tensor *)object));
+}
+
 PyType_Spec *tensor_spec(void)
 {
     static PyMethodDef methods[] = {
@@ -261,7 +278,7 @@ PyType_Spec *tensor_spec(void)
             "__dlpack__(*, stream=None, max_version=None, dl_device=None, copy=None)\n--\n\n"
             "A capsule for from_dlpack() of torch, NumPy, JAX, CuPy …"},
         {"__dlpack_device__", capsule_device, METH_NOARGS,
-            "__dlpack_device__()\n--\n\n(1, 0): host memory."},
+            "__dlpack_device__()\n--\n\n(1, 0): host memory; (2, n): GPU n of this process."},
         {NULL, NULL, 0, NULL},
     };
     static PyGetSetDef attributes[] = {
@@ -269,6 +286,7 @@ PyType_Spec *tensor_spec(void)
         {"dtype", get_dtype, NULL, "name of the elements' type", NULL},
         {"nbytes", get_bytes, NULL, "size in bytes", NULL},
         {"readonly", get_readonly, NULL, "True for a block, False for a slot", NULL},
+        {"on_device", get_on_device, NULL, "True for a block in the client's GPU's memory", NULL},
         {"live", get_live, NULL, "False after the block's release, or the slot's commit", NULL},
         {NULL, NULL, NULL, NULL, NULL},
     };

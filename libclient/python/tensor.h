@@ -25,6 +25,8 @@ struct tensor {
     Py_ssize_t shape[TENSOR_DIMENSIONS];
     Py_ssize_t strides[TENSOR_DIMENSIONS]; /* bytes; the last dimension is contiguous */
     Py_ssize_t bytes;
+    bool on_device; /* the data is an address of the client's GPU */
+    int ordinal; /* this process's number of that; 0 for host memory */
 };
 
 /* All bytes of a block or slot, as uint8. `owner` holds the lease. */
@@ -34,6 +36,12 @@ PyObject *tensor_of_block(PyTypeObject *type, PyObject *owner, struct lease *lea
 static inline bool tensor_is_writable(const struct tensor *tensor)
 {
     return tensor->lease->slots != NULL;
+}
+
+/* Is it in a GPU's memory? Then the processor cannot read it. */
+static inline bool tensor_is_on_device(const struct tensor *tensor)
+{
+    return tensor->on_device;
 }
 
 /* Look at it, for an export. Raises and returns false if it was released or committed. */

@@ -6,9 +6,7 @@
 #include <assert.h>
 #include <stddef.h>
 
-/* The next slot at or after a position of the key's buckets that holds it, or HINT_NONE. Words of
- * one tag may be two copies of a key, or two keys: the line says which. */
-static uint32_t next_copy(const struct blocks *blocks, const struct hint_place *place,
+uint32_t admit_next(const struct blocks *blocks, const struct hint_place *place,
     const struct key *key, uint16_t space, uint32_t *position)
 {
     const struct index_view *index = &blocks->index;
@@ -28,7 +26,7 @@ uint32_t admit_find(const struct blocks *blocks, const struct key *key, uint16_t
     uint32_t position = 0;
     uint32_t found = HINT_NONE;
     uint32_t slot;
-    while ((slot = next_copy(blocks, &place, key, space, &position)) != HINT_NONE) {
+    while ((slot = admit_next(blocks, &place, key, space, &position)) != HINT_NONE) {
         found = slot;
         if (pool_tier(&blocks->pool, slot) == SLOT_TIER_HOST) {
             break;
@@ -43,7 +41,7 @@ uint32_t admit_find_tier(
     struct hint_place place = hint_place_of(key, blocks->index.hint_mask);
     uint32_t position = 0;
     uint32_t slot;
-    while ((slot = next_copy(blocks, &place, key, space, &position)) != HINT_NONE) {
+    while ((slot = admit_next(blocks, &place, key, space, &position)) != HINT_NONE) {
         if (pool_tier(&blocks->pool, slot) == tier) {
             break;
         }
@@ -51,13 +49,17 @@ uint32_t admit_find_tier(
     return slot;
 }
 
-void admit_cost(struct blocks *blocks, const struct key *key, uint16_t space, enum policy_cost cost)
+void admit_cost(struct blocks *blocks, const struct key *key, uint16_t space, bool below)
 {
     struct hint_place place = hint_place_of(key, blocks->index.hint_mask);
+    bool hot = blocks->pool.devices > 0 &&
+               admit_find_tier(blocks, key, space, SLOT_TIER_HOST) != HINT_NONE;
     uint32_t position = 0;
     uint32_t slot;
-    while ((slot = next_copy(blocks, &place, key, space, &position)) != HINT_NONE) {
-        policy_cost(&blocks->policies[pool_class_of(&blocks->pool, slot)], slot, cost);
+    while ((slot = admit_next(blocks, &place, key, space, &position)) != HINT_NONE) {
+        uint32_t class = pool_class_of(&blocks->pool, slot);
+        bool twin = hot && blocks->pool.classes[class].tier != SLOT_TIER_HOST;
+        policy_cost(&blocks->policies[class], slot, below || twin ? POLICY_FETCH : POLICY_COMPUTE);
     }
 }
 
@@ -140,15 +142,25 @@ static void publish(struct blocks *blocks, uint32_t slot, struct slot_content *c
     welcome(blocks, slot, content, parent, class);
 }
 
-/* A block of host memory that lies below already is found out when its copy is due; none is made of
- * one in device memory. */
-static void note_below(
-    struct blocks *blocks, uint32_t slot, const struct slot_content *content, uint32_t class)
+/* The block came to its slot: what dropping this copy costs, and what that of the others. */
+static void note_cost(struct blocks *blocks, uint32_t slot, const struct slot_content *content,
+    uint32_t class, bool below)
 {
-    const struct tiers *tiers = blocks->cold.tiers;
-    if (content->tier != SLOT_TIER_HOST && tiers != NULL && tiers_has(tiers, &content->key)) {
+    const struct key *key = &content->key;
+    bool host = content->tier == SLOT_TIER_HOST;
+    if (host && blocks->pool.devices > 0) {
+        admit_cost(blocks, key, content->space, below);
+    } else if (below || (!host && admit_find_tier(blocks, key, content->space, SLOT_TIER_HOST) !=
+                                      HINT_NONE)) {
         policy_cost(&blocks->policies[class], slot, POLICY_FETCH);
     }
+}
+
+/* A block that is committed to host memory and lies below already is found out when its copy is
+ * due; none is made of one in device memory. */
+static bool is_below(const struct blocks *blocks, const struct slot_content *content)
+{
+    return content->tier != SLOT_TIER_HOST && cold_has(blocks, &content->key);
 }
 
 int admit_block(struct blocks *blocks, uint32_t slot, uint64_t generation,
@@ -179,15 +191,15 @@ int admit_block(struct blocks *blocks, uint32_t slot, uint64_t generation,
         counter_add(blocks->counters, COUNTER_slots_lent, UINT64_MAX);
     }
     publish(blocks, slot, content, parent, class);
-    note_below(blocks, slot, content, class);
+    note_cost(blocks, slot, content, class, is_below(blocks, content));
     counter_add(blocks->counters, COUNTER_commits, 1);
     counter_add(blocks->counters, COUNTER_bytes_committed, content->bytes);
     *out_duplicate = false;
     return STATUS_OK;
 }
 
-int admit_fetched(
-    struct blocks *blocks, uint32_t slot, struct slot_content *content, const struct key *parent)
+int admit_filled(struct blocks *blocks, uint32_t slot, struct slot_content *content,
+    const struct key *parent, bool below)
 {
     assert(slot < blocks->index.slots);
     const struct slot_line *line = &blocks->index.lines[slot];
@@ -201,10 +213,7 @@ int admit_fetched(
         return STATUS_BUSY;
     }
     publish(blocks, slot, content, parent, class);
-    /* It lies there: to drop it again costs a fetch, and no copy. */
-    policy_cost(&blocks->policies[class], slot, POLICY_FETCH);
-    counter_add(blocks->counters, COUNTER_fetches, 1);
-    counter_add(blocks->counters, COUNTER_bytes_fetched, content->bytes);
+    note_cost(blocks, slot, content, class, below);
     return STATUS_OK;
 }
 

@@ -24,9 +24,14 @@ uint32_t admit_find(const struct blocks *blocks, const struct key *key, uint16_t
 uint32_t admit_find_tier(
     const struct blocks *blocks, const struct key *key, uint16_t space, enum slot_tier tier);
 
-/* The block came to a lower tier, or is there no more: dropping any of its copies costs that. */
-void admit_cost(
-    struct blocks *blocks, const struct key *key, uint16_t space, enum policy_cost cost);
+/* All of them, one a call: the next at or after a position of the key's buckets, which begins at 0;
+ * or HINT_NONE. Words of one tag may be two copies of a key, or two keys: the line says which. */
+uint32_t admit_next(const struct blocks *blocks, const struct hint_place *place,
+    const struct key *key, uint16_t space, uint32_t *position);
+
+/* What dropping each of its copies costs now, after one came or went: a fetch, if the block lies
+ * `below`, on a lower tier, or the copy is a device's and host memory has one too. */
+void admit_cost(struct blocks *blocks, const struct key *key, uint16_t space, bool below);
 
 /* Publish a lent slot. The caller set key, space, bytes, checksum and flags of `content`, and
  * checked that the slot is its client's; offset, tier and class are the slot's, and filled in here.
@@ -41,11 +46,12 @@ void admit_cost(
 int admit_block(struct blocks *blocks, uint32_t slot, uint64_t generation,
     struct slot_content *content, const struct key *parent, bool *out_duplicate);
 
-/* Publish a LOADING slot that a lower tier filled; the block is not hot in the slot's tier. As
- * admit_block(), but a slot that cannot be published stays LOADING: readers of its first part may
- * have pinned it. Returns 0, or STATUS_BUSY: no room for the hint. */
-int admit_fetched(
-    struct blocks *blocks, uint32_t slot, struct slot_content *content, const struct key *parent);
+/* Publish a LOADING slot that a read or a copy filled; the block is not hot in the slot's tier, and
+ * lies `below`, on a lower tier, or not. As admit_block(), but a slot that cannot be published
+ * stays LOADING: readers of its first part may have pinned it. Returns 0, or STATUS_BUSY: no room
+ * for the hint. */
+int admit_filled(struct blocks *blocks, uint32_t slot, struct slot_content *content,
+    const struct key *parent, bool below);
 
 /* A lane says that a block was used; `slot` is below index.slots. Ignored if it holds no block.
  * Several blocks of a chain: the deepest first. */

@@ -5,6 +5,7 @@
 #include "shm/pin.h"
 #include "shm/slot.h"
 #include "shm/status.h"
+#include "sidecar/block/admit.h"
 #include "sidecar/block/adopt_order.h"
 
 #include <assert.h>
@@ -249,6 +250,23 @@ static void adopt_extents(struct blocks *blocks)
     }
 }
 
+/* What a device has of a block that host memory has too is no loss. What lies below is told by the
+ * tiers, later. */
+static void note_twins(struct blocks *blocks)
+{
+    uint32_t first;
+    (void)pool_tier_slots(&blocks->pool, SLOT_TIER_DEVICE, &first);
+    for (uint32_t slot = first; blocks->pool.devices > 0 && slot < blocks->index.slots; slot++) {
+        const struct slot_line *line = &blocks->index.lines[slot];
+        struct key key;
+        load_key(line, &key);
+        if (slot_state_of(shared64_load_relaxed(&line->state)) == SLOT_VALID &&
+            admit_find_tier(blocks, &key, space_of(line), SLOT_TIER_HOST) != HINT_NONE) {
+            policy_cost(&blocks->policies[pool_class_of(&blocks->pool, slot)], slot, POLICY_FETCH);
+        }
+    }
+}
+
 int adopt_blocks(struct blocks *blocks, const struct adopt_terms *terms,
     const struct evict_sweep *sweep, struct adopt_found *out_found)
 {
@@ -275,6 +293,7 @@ int adopt_blocks(struct blocks *blocks, const struct adopt_terms *terms,
     adopt_extents(blocks);
     int status = adopt_order(blocks, adoption.found.blocks);
     if (status == STATUS_OK) {
+        note_twins(blocks);
         *out_found = adoption.found;
     }
     return status;

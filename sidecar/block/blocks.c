@@ -61,14 +61,14 @@ int blocks_open(
     }
     *out = (struct blocks){.index = index, .counters = index.header->counter, .ledger = ledger};
     uint32_t reads = reads_for(limits, slots);
-    uint32_t holds = reads + SPILL_COUNT_MAX;
+    uint32_t holds = reads + SPILL_COUNT_MAX + limits->devices * MOVE_COUNT_MAX;
     uint32_t sessions = limits->claims.sessions_max;
     status = arena_open(
         pool_arena_bytes(extents, slots) + policy_arena_bytes(limits->policy, slots) +
             arena_bytes(slots, sizeof(uint8_t)) + arena_bytes(BLOCKS_SPACES, sizeof(uint32_t)) +
             claim_arena_bytes(&limits->claims) + quarantine_arena_bytes(slots) +
             hold_arena_bytes(holds, slots, sessions) + fetch_table_arena_bytes(reads, sessions) +
-            uses_arena_bytes(),
+            uses_arena_bytes() + move_arena_bytes(limits->devices, slots),
         &out->arena);
     if (status != STATUS_OK) {
         return status;
@@ -86,6 +86,7 @@ int blocks_open(
     fetch_table_open(
         &out->fetches, reads, sessions, limits->claims.seed, out->counters, &out->arena);
     uses_open(&out->uses, slots, &out->arena);
+    move_open(&out->moves, limits->devices, slots, &out->arena);
     return STATUS_OK;
 }
 

@@ -14,6 +14,7 @@
 #include "sidecar/block/fetch.h"
 #include "sidecar/block/hold.h"
 #include "sidecar/block/ledger.h"
+#include "sidecar/block/move.h"
 #include "sidecar/block/policy.h"
 #include "sidecar/block/pool.h"
 #include "sidecar/block/quarantine.h"
@@ -54,6 +55,7 @@ struct blocks {
     struct holds holds;
     struct fetches fetches;
     struct spills spills;
+    struct moves moves;
     struct cold cold;
     struct uses uses;
     uint32_t tick_class; /* where evict_tick() goes on */

@@ -254,6 +254,38 @@ void claim_done(struct claims *claims, const struct key *key, uint16_t space,
     end(claims, at);
 }
 
+bool claim_done_where(struct claims *claims, const struct key *key, uint16_t space,
+    const struct claim_filter *filter, const struct claim_answers *answers)
+{
+    uint32_t at = find(claims, key, space);
+    if (at == CLAIM_NONE) {
+        return false;
+    }
+    uint32_t wait = claims->entries[at].first_wait;
+    while (wait != CLAIM_NONE) {
+        uint32_t next = claims->waits[wait].after;
+        if (filter->reads(filter->context, claims->waits[wait].waiter.session)) {
+            struct claim_waiter waiter = wait_cut(claims, wait);
+            answers->answer(answers->context, &waiter, key, space, STATUS_OK);
+        }
+        wait = next;
+    }
+    if (claims->entries[at].first_wait != CLAIM_NONE) {
+        return true;
+    }
+    end(claims, at);
+    return false;
+}
+
+void claim_fail(struct claims *claims, const struct key *key, uint16_t space, uint64_t now_ns,
+    const struct claim_answers *answers)
+{
+    uint32_t at = find(claims, key, space);
+    if (at != CLAIM_NONE) {
+        pass_on(claims, at, now_ns, answers);
+    }
+}
+
 int claim_release(struct claims *claims, const struct key *key, uint16_t space, uint32_t session,
     uint64_t now_ns, const struct claim_answers *answers)
 {

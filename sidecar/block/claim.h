@@ -1,12 +1,14 @@
 /* claim: "I am computing this block now", and those who wait for it instead of computing it too.
  *
- * Called by session/dispatch (take, wait, release, cancel; done after a commit), by session when a
- * client is revoked or dies (drop), and by the loop (tick). Always: a key of a namespace has at
- * most one claim; every claim and every wait ends: by commit, by release, by the death of its
- * session, or at its deadline.
+ * Called by session/dispatch (take, wait, release, cancel; done after a commit), by block/fetch and
+ * block/move (done, done_where, fail), by session when a client is revoked or dies (drop), and by
+ * the loop (tick). Always: a key of a namespace has at most one claim; every claim and every wait
+ * ends: by commit, by release, by the death of its session, or at its deadline.
  *
  *   claim:  none ──take──▶ held by a session ──done──▶ none, all waiters told OK
- *                            │    └─ release, drop or expiry: the first waiter holds it, told MINE
+ *                            │    │                    hot on a device: those who read it; the
+ *                            │    │                    others wait for the copy in host memory
+ *                            │    └─ fail, release, drop, expiry: the first waiter's, told MINE
  *                            └────── the same without a waiter: none
  *
  * Costs: a hash lookup, and O(log n) for a deadline; done and drop also what they answer or end.
@@ -20,6 +22,7 @@
 #include "sidecar/block/arena.h"
 #include "sidecar/block/deadline.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define CLAIM_NONE UINT32_MAX
@@ -110,6 +113,22 @@ int claim_wait(struct claims *claims, const struct key *key, uint16_t space,
 
 /* The block is hot, whoever committed it: end its claim, tell its waiters OK. */
 void claim_done(struct claims *claims, const struct key *key, uint16_t space,
+    const struct claim_answers *answers);
+
+/* Which waiters can read the block where it is; `reads` is asked by their session. */
+struct claim_filter {
+    bool (*reads)(void *context, uint32_t session);
+    void *context;
+};
+
+/* The block is hot, but not where everybody can read it: tell those OK who can. Returns whether
+ * others wait on: then the claim stays for them, until claim_done() or claim_fail(); with none left
+ * it ends. Cost: as claim_done(), and those who wait on. */
+bool claim_done_where(struct claims *claims, const struct key *key, uint16_t space,
+    const struct claim_filter *filter, const struct claim_answers *answers);
+
+/* What the waiters wait for will not come, whoever has the claim: as if that one gave it up. */
+void claim_fail(struct claims *claims, const struct key *key, uint16_t space, uint64_t now_ns,
     const struct claim_answers *answers);
 
 /* The session gives its claim up. Returns 0, or STATUS_MISS if it does not have it. */

@@ -4,6 +4,7 @@
 #include "sidecar/block/admit.h"
 #include "sidecar/block/blocks.h"
 #include "sidecar/block/fetch_load.h"
+#include "sidecar/block/move_down.h"
 
 #include <stddef.h>
 
@@ -28,13 +29,18 @@ void cold_space(struct blocks *blocks, uint32_t number, const struct space *spac
     }
 }
 
+bool cold_has(const struct blocks *blocks, const struct key *key)
+{
+    return blocks->cold.tiers != NULL && tiers_has(blocks->cold.tiers, key);
+}
+
 /* A block came to, or left, a tier by itself: if it is hot, dropping it costs something else now,
  * be it from host memory or from a device's. */
-static void note_cost(struct blocks *blocks, const struct tier_id *id, enum policy_cost cost)
+static void note_cost(struct blocks *blocks, const struct tier_id *id, bool below)
 {
     uint32_t space = tiers_space_number(blocks->cold.tiers, id->space);
     if (space != TIERS_SPACE_NONE) {
-        admit_cost(blocks, &id->key, (uint16_t)space, cost);
+        admit_cost(blocks, &id->key, (uint16_t)space, below);
     }
 }
 
@@ -52,10 +58,10 @@ static void take(
         fetch_load_done(blocks, done, means);
         break;
     case TIER_FOUND:
-        note_cost(blocks, &done->id, POLICY_FETCH);
+        note_cost(blocks, &done->id, true);
         break;
     case TIER_LOST:
-        note_cost(blocks, &done->id, POLICY_COMPUTE);
+        note_cost(blocks, &done->id, false);
         break;
     }
 }
@@ -75,19 +81,24 @@ bool cold_turn(struct blocks *blocks, const struct fetch_means *means, uint32_t 
 {
     struct tiers *tiers = blocks->cold.tiers;
     *out_work = 0;
-    if (tiers == NULL) {
+    if (tiers == NULL && !move_can(blocks)) {
         return false;
     }
-    uint32_t count = take_events(blocks, means);
-    if (count > 0) {
+    uint32_t moved = move_turn(blocks, means);
+    uint32_t count = tiers == NULL ? 0 : take_events(blocks, means);
+    if (moved + count > 0) {
         blocks->fetches.blocked = false;
     }
     /* Every turn: commits may use up the room of a class faster than ticks come. */
-    spill_some(blocks, means->now_ns);
+    move_down_some(blocks, means);
+    if (tiers != NULL) {
+        spill_some(blocks, means->now_ns);
+    }
     uint32_t queued = blocks->fetches.urgent.count + blocks->fetches.ahead.count;
     bool more = fetch_load_some(blocks, means);
-    *out_work = count + queued;
-    return more || count == COLD_EVENTS || tiers_restless(tiers);
+    *out_work = moved + count + queued;
+    return more || moved == MOVE_EVENTS || count == COLD_EVENTS ||
+           (tiers != NULL && tiers_restless(tiers));
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -101,6 +112,7 @@ uint64_t cold_tick(struct blocks *blocks, const struct fetch_means *means)
     uint64_t next = hold_tick(&blocks->holds, now_ns);
     next = earlier(next, fetch_batch_tick(&blocks->fetches.batches, now_ns, &means->answers));
     next = earlier(next, fetch_load_tick(blocks, means));
+    move_down_some(blocks, means);
     if (blocks->cold.tiers != NULL) {
         blocks->spills.refused = false;
         spill_some(blocks, now_ns);
@@ -117,12 +129,17 @@ uint64_t cold_tick(struct blocks *blocks, const struct fetch_means *means)
     return next;
 }
 
-bool cold_save(struct blocks *blocks, const struct fetch_means *means, uint32_t *cursor)
+bool cold_save(struct blocks *blocks, const struct fetch_means *means, struct cold_cursor *cursor)
 {
     if (blocks->cold.tiers == NULL) {
         return true;
     }
+    if (move_turn(blocks, means) > 0) {
+        cursor->host = 0; /* what came from a device may lie anywhere */
+    }
     (void)take_events(blocks, means);
-    bool seen = spill_rest(blocks, cursor);
-    return seen && blocks->spills.count == 0;
+    move_down_rest(blocks, &cursor->device, &means->sweep);
+    bool seen = spill_rest(blocks, &cursor->host);
+    /* With nothing under way what is left of a device finds no room, and never will. */
+    return seen && blocks->spills.count == 0 && move_idle(blocks);
 }

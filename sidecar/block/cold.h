@@ -1,10 +1,12 @@
 /* cold: where the blocks of this server meet its lower tiers: events in, reads and copies out.
  *
  * Called by the loop (server_run) every turn, and by server_tiers when they are opened and closed.
- * Without tiers there are batches and holds all the same: of blocks that are hot.
+ * Without tiers there are batches and holds all the same: of blocks that are hot; and with devices
+ * the copies between them and host memory.
  *
  *   tiers_poll ─▶ STORED ─▶ spill          LOST, FOUND ─▶ is it hot? then what leaving costs
  *              └▶ PART, LOADED ─▶ fetch    turn: events, then reads that wait, then copies
+ *   mover    ─▶ done ─▶ move, fetch         of what leaves the pool, or a device
  */
 #ifndef CISTERN_SIDECAR_BLOCK_COLD_H
 #define CISTERN_SIDECAR_BLOCK_COLD_H
@@ -18,6 +20,12 @@
 #define COLD_EVENTS 256u /* taken in one turn */
 
 struct blocks;
+
+/* How far a clean stop came. */
+struct cold_cursor {
+    uint32_t device; /* slots looked at for copies to host memory */
+    uint32_t host; /* for copies to tiers */
+};
 
 struct cold {
     struct tiers *tiers; /* NULL: none */
@@ -37,6 +45,9 @@ void cold_search(struct blocks *blocks, uint64_t now_ns);
 /* Blocks of this number belong to this namespace, of this trust group, from now on. */
 void cold_space(struct blocks *blocks, uint32_t number, const struct space *space, uint64_t group);
 
+/* Is a block of this key known on a tier? Advice, as tiers_has(); false if there is none. */
+bool cold_has(const struct blocks *blocks, const struct key *key);
+
 /* One turn; `*out_work` is 0 if nothing was done, so nobody was answered. Returns true if there is
  * more to do at once. */
 bool cold_turn(struct blocks *blocks, const struct fetch_means *means, uint32_t *out_work);
@@ -45,8 +56,9 @@ bool cold_turn(struct blocks *blocks, const struct fetch_means *means, uint32_t 
  * than now: call again soon. */
 uint64_t cold_tick(struct blocks *blocks, const struct fetch_means *means);
 
-/* A step of a clean stop: copy down what is worth it and has no copy, from slot `*cursor` on.
- * Returns true when all of it has ended; else call it again when a tier says something. */
-bool cold_save(struct blocks *blocks, const struct fetch_means *means, uint32_t *cursor);
+/* A step of a clean stop: copy down what is worth it and has no copy, that of devices by way of
+ * host memory, as long as there is a mover. `*cursor` is 0 at the first step. Returns true when all
+ * of it has ended; else call it again when a tier says something. */
+bool cold_save(struct blocks *blocks, const struct fetch_means *means, struct cold_cursor *cursor);
 
 #endif

@@ -4,8 +4,10 @@
 #include "shm/hint.h"
 #include "shm/pin.h"
 #include "shm/slot.h"
+#include "sidecar/block/admit.h"
 #include "sidecar/block/blocks.h"
 #include "sidecar/block/drain.h"
+#include "sidecar/block/move.h"
 #include "sidecar/block/spill.h"
 
 #include <assert.h>
@@ -14,6 +16,7 @@
 #define ROOM_WIDER 4u /* 1, 4, 16, 64 and 128 victims for one slot, if all before were pinned */
 #define TICK_BATCHES 4u
 #define LOW_MARK_MAX 1024u
+#define AHEAD_LEAST 4u
 
 /* V1: advice only. A victim that is pinned already need not look "retiring" to its readers. */
 static void skip_pinned(
@@ -85,6 +88,11 @@ static void drop(struct blocks *blocks, struct policy *policy, uint32_t slot)
     bool removed = hint_remove(&blocks->index, &key, HINT_HOT, slot);
     assert(removed);
     spill_missed(blocks, slot);
+    move_missed(blocks, slot);
+    if (blocks->pool.devices > 0 && content.tier == SLOT_TIER_HOST) {
+        /* What devices have of it is the last there is, unless it lies below. */
+        admit_cost(blocks, &key, content.space, spill_is_stored(blocks, slot));
+    }
     policy_evicted(policy, slot);
     pool_give(blocks, slot);
 }
@@ -137,14 +145,15 @@ uint32_t evict_free(
     uint32_t coming[EVICT_BATCH * 2];
     uint32_t victims[EVICT_BATCH];
     uint32_t max = wanted < EVICT_BATCH ? (uint32_t)wanted : EVICT_BATCH;
-    /* What has no copies made of it, as in device memory, has no order but the policy's. */
-    bool copied = blocks->cold.tiers != NULL && blocks->pool.classes[class].tier == SLOT_TIER_HOST;
+    /* What has no copies made of it has no order but the policy's. */
+    bool host = blocks->pool.classes[class].tier == SLOT_TIER_HOST;
+    bool copied = host ? blocks->cold.tiers != NULL : move_can(blocks);
     uint32_t seen = copied ? policy_coming(policy, EVICT_BATCH * 2, coming) : 0;
     uint32_t count = 0;
     for (uint32_t i = 0; i < seen && count < max; i++) {
         uint32_t slot = coming[i];
         if (policy_children(policy, slot) == 0 && !hold_is(&blocks->holds, slot) &&
-            !spill_is_wanted(blocks, slot)) {
+            !(host ? spill_is_wanted(blocks, slot) : move_is_wanted(blocks, slot))) {
             policy_choose(policy, slot);
             victims[count++] = slot;
         }
@@ -181,6 +190,20 @@ uint32_t evict_room(
     return after > before ? (uint32_t)(after - before) : 0;
 }
 
+uint32_t evict_high_mark(const struct pool_class *class)
+{
+    return 2 * evict_low_mark(class);
+}
+
+uint32_t evict_coming(
+    const struct blocks *blocks, uint32_t class, uint32_t out_slots[EVICT_COMING_MAX])
+{
+    uint32_t ahead = evict_high_mark(&blocks->pool.classes[class]);
+    ahead = ahead < AHEAD_LEAST ? AHEAD_LEAST : ahead;
+    uint32_t max = ahead < EVICT_COMING_MAX ? ahead : EVICT_COMING_MAX;
+    return policy_coming(&blocks->policies[class], max, out_slots);
+}
+
 uint32_t evict_low_mark(const struct pool_class *class)
 {
     uint32_t batch = class->slots / 8 < EVICT_BATCH ? class->slots / 8 : EVICT_BATCH;
@@ -205,8 +228,9 @@ bool evict_tick(struct blocks *blocks, const struct evict_sweep *sweep)
         }
         uint32_t before = class->free;
         /* What loses nothing goes first. While copies are under way and half the mark is there, the
-         * others may wait for theirs; of device blocks none are made. */
-        bool waits = class->tier == SLOT_TIER_HOST && blocks->spills.count > 0;
+         * others may wait for theirs. */
+        bool waits = class->tier == SLOT_TIER_HOST ? blocks->spills.count > 0
+                                                   : move_is_down(blocks, class->tier);
         if (evict_free(blocks, at, mark, sweep) == 0 && (!waits || class->free < mark / 2)) {
             evict_some(blocks, at, mark, sweep);
         }

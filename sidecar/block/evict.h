@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #define EVICT_BATCH 128u /* victims that share one fence and one sweep */
+#define EVICT_COMING_MAX 256u /* blocks of a class that are looked at ahead of eviction */
 
 struct blocks;
 struct pool_class;
@@ -30,8 +31,8 @@ uint32_t evict_room(
     struct blocks *blocks, uint32_t class, uint32_t wanted, const struct evict_sweep *sweep);
 
 /* Of the blocks that would go next, retire up to `wanted`, a batch at most, that lose nothing by
- * it: they lie on a lower tier, or are not worth a copy. Returns how many; 0 if there is no tier,
- * or the class is one of device memory. */
+ * it: they lie on a lower tier, or are not worth a copy; those of a device: host memory or a lower
+ * tier has them. Returns how many; 0 if nobody makes copies of what is in this class. */
 uint32_t evict_free(
     struct blocks *blocks, uint32_t class, uint64_t wanted, const struct evict_sweep *sweep);
 
@@ -42,6 +43,14 @@ bool evict_tick(struct blocks *blocks, const struct evict_sweep *sweep);
 /* How many free slots a class should keep for the grants of the next moments: a few percent, and a
  * batch if that is no more than an eighth. */
 uint32_t evict_low_mark(const struct pool_class *class);
+
+/* Under so many free slots of a class copies are made of what leaves it next. */
+uint32_t evict_high_mark(const struct pool_class *class);
+
+/* Those blocks, first first: as many as there is reason to look at, EVICT_COMING_MAX at most.
+ * Returns how many. */
+uint32_t evict_coming(
+    const struct blocks *blocks, uint32_t class, uint32_t out_slots[EVICT_COMING_MAX]);
 
 /* Retire `count` slots of one class, at most EVICT_BATCH, which the policy gave out as victims:
  * V1 to V7. `forced`: even if a child is resident (its extent drains).

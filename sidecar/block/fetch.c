@@ -16,16 +16,20 @@ static struct fetch_read *read_at(struct blocks *blocks, uint32_t at)
     return &blocks->fetches.reads[at];
 }
 
-/* What the tiers know the block by. Returns false if they cannot have it. */
+/* What the tiers know the block by; its key alone, if there are none but devices. Returns false if
+ * nobody can bring it. */
 static bool name_of(
     const struct blocks *blocks, const struct key *key, uint16_t space, struct tier_id *out_id)
 {
     const struct tiers *tiers = blocks->cold.tiers;
-    const struct tiers_space *known = tiers == NULL ? NULL : tiers_space_of(tiers, space);
+    *out_id = (struct tier_id){.key = *key};
+    if (tiers == NULL) {
+        return move_can(blocks);
+    }
+    const struct tiers_space *known = tiers_space_of(tiers, space);
     if (known == NULL) {
         return false;
     }
-    out_id->key = *key;
     memcpy(out_id->space, known->digest, sizeof out_id->space);
     return true;
 }
@@ -58,7 +62,8 @@ static uint32_t find_or_add(
         return at;
     }
     /* Advice, but without it whoever asks for what never was would push out what is hot. */
-    if (!tiers_has(blocks->cold.tiers, &wanted->id.key)) {
+    if (!cold_has(blocks, &wanted->id.key) &&
+        move_source(blocks, &wanted->id.key, wanted->space) == HINT_NONE) {
         return NONE;
     }
     at = fetch_table_add(fetches, wanted);
@@ -161,7 +166,11 @@ void fetch_block(struct blocks *blocks, uint32_t batch, const struct fetch_want 
         hold_before(blocks, &of->ask, want, means);
     }
     uint32_t slot = admit_find_tier(blocks, &want->key, want->space, SLOT_TIER_HOST);
-    if (slot == HINT_NONE) {
+    uint32_t near = HINT_NONE;
+    if (want->reads != SLOT_TIER_HOST && of->ask.part_bytes == 0) {
+        near = admit_find_tier(blocks, &want->key, want->space, want->reads);
+    }
+    if (slot == HINT_NONE && near == HINT_NONE) {
         enum counter why = wait_for(blocks, batch, number, want, means);
         if (why != COUNTER_fetches) {
             counter_add(blocks->counters, why, 1);
@@ -172,7 +181,11 @@ void fetch_block(struct blocks *blocks, uint32_t batch, const struct fetch_want 
     uint32_t session = of->ask.session;
     uint32_t used = hold_count(&blocks->holds, session) + batches->sessions[session].waits;
     if (used < of->ask.quota) {
-        (void)hold_take(&blocks->holds, slot, session, means->now_ns + of->ask.hold_ns);
+        (void)hold_take(&blocks->holds, near != HINT_NONE ? near : slot, session,
+            means->now_ns + of->ask.hold_ns);
+    }
+    if (slot == HINT_NONE) {
+        return; /* who asks for no parts is told of no place */
     }
     struct fetch_part part = part_of(blocks, slot);
     part.number = number;

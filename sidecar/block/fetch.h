@@ -1,10 +1,12 @@
-/* fetch: brings cold blocks up: one read for all who want a block, into a slot that is LOADING.
+/* fetch: brings blocks to host memory, from below or from a device: one read for all who want one,
+ * into a slot that is LOADING.
  *
  * Called by session/gather (block, ahead), session/handle (hot), session (drop); fetch_load does
  * the reading. On the server's loop. A read belongs to nobody: it goes on when those who asked are
  * gone, and what arrives is published. Always: a block is read at most once at one time, however
- * many want it; and it is read into host memory. Only a copy there is an answer to a fetch, because
- * who asks is told of offsets in host memory: what is hot on a device alone is read all the same.
+ * many want it; and it is read into host memory. Only a copy there is an answer to a fetch, unless
+ * who asks reads the device that has the block: others are told of offsets in host memory. What
+ * another device has is copied from there, sooner than a tier reads it.
  *
  *   QUEUED ──pump──▶ LOADING ──LOADED──▶ HERE ──▶ published      HERE: the bytes are there, and an
  *     │ nobody waits    │ MISS, IO        parent's read ended          older read brings its parent
@@ -15,6 +17,7 @@
 #define CISTERN_SIDECAR_BLOCK_FETCH_H
 
 #include "shm/layout.h"
+#include "shm/slot.h"
 #include "sidecar/block/claim.h"
 #include "sidecar/block/evict.h"
 #include "sidecar/block/fetch_batch.h"
@@ -36,6 +39,7 @@ struct fetch_want {
     bool has_parent;
     uint16_t space;
     uint32_t class; /* of host memory */
+    enum slot_tier reads; /* a device that the asker reads; SLOT_TIER_HOST: none */
 };
 
 /* What of the session layer is needed: its lanes, and ways to answer. */
@@ -50,7 +54,7 @@ struct fetch_means {
 void fetch_block(struct blocks *blocks, uint32_t batch, const struct fetch_want *want,
     const struct fetch_means *means);
 
-/* A hint of a session: somebody will want this block. */
+/* A hint of a session: somebody will want this block in host memory. */
 void fetch_ahead(
     struct blocks *blocks, uint32_t session, const struct fetch_want *want, uint64_t deadline_ns);
 

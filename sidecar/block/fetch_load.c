@@ -25,41 +25,21 @@ static void count_loading(struct blocks *blocks, uint32_t loading)
     counter_set(blocks->counters, COUNTER_fetches_now, loading);
 }
 
-/* Room for the first of the queue and those behind it, by one sweep. A fetch can wait, unlike a
- * commit: what would be lost is copied down first. Returns STATUS_PENDING while that goes on. */
-static int make_room(
-    struct blocks *blocks, const struct fetch_read *read, const struct fetch_means *means)
-{
-    const struct pool_class *class = &blocks->pool.classes[read->class];
-    uint32_t wanted = blocks->fetches.urgent.count;
-    wanted = wanted < EVICT_BATCH ? wanted : EVICT_BATCH;
-    wanted = wanted < class->slots / 8 ? wanted : class->slots / 8;
-    wanted = wanted > 0 ? wanted : 1;
-    spill_class(blocks, read->class);
-    if (evict_free(blocks, read->class, wanted, &means->sweep) > 0) {
-        return STATUS_OK;
-    }
-    if (blocks->spills.count > 0) {
-        return STATUS_PENDING;
-    }
-    uint32_t freed = evict_room(blocks, read->class, wanted, &means->sweep);
-    return freed > 0 ? STATUS_OK : STATUS_BUSY;
-}
-
 /* A slot to load into. A prefetch never evicts, and leaves half of what a class keeps free for the
  * grants of the next moments: what nobody waits for shall not push out what somebody used. */
 static int take_slot(
     struct blocks *blocks, struct fetch_read *read, const struct fetch_means *means)
 {
     const struct pool_class *class = &blocks->pool.classes[read->class];
-    /* A tier writes to an address. */
+    /* A tier writes to an address, and a device copies to one. */
     assert(class->tier == SLOT_TIER_HOST);
     if (read->ahead && pool_available(&blocks->pool, read->class) <= evict_low_mark(class) / 2) {
         return STATUS_BUSY;
     }
     int status = pool_take(blocks, read->class, SLOT_LOADING, &read->slot, &read->generation);
     if (status == STATUS_BUSY && !read->ahead) {
-        status = make_room(blocks, read, means);
+        /* By one sweep for those behind it, too. */
+        status = spill_room(blocks, read->class, blocks->fetches.urgent.count, &means->sweep);
         if (status == STATUS_OK) {
             status = pool_take(blocks, read->class, SLOT_LOADING, &read->slot, &read->generation);
         }
@@ -67,25 +47,19 @@ static int take_slot(
     return status;
 }
 
-/* Begin the first read of a queue. Returns STATUS_BUSY if that has to wait for the tiers. */
-static int begin(struct blocks *blocks, uint32_t at, const struct fetch_means *means)
+/* Have the slot of a read filled: by a copy from a device, if one has the block, else by a tier.
+ * Returns STATUS_PENDING, STATUS_BUSY: not now, or STATUS_MISS. */
+static int fill(struct blocks *blocks, uint32_t at, uint32_t from)
 {
-    struct fetches *fetches = &blocks->fetches;
     struct fetch_read *read = read_at(blocks, at);
-    if (!read->ahead && !fetch_batch_wants(&fetches->batches, at)) {
-        fetch_settle(blocks, at, HINT_NONE, COUNTER_fetches_missed, means);
-        fetch_table_drop(fetches, at);
-        return STATUS_OK;
+    if (from != HINT_NONE && move_read(blocks, from, read->slot, at)) {
+        read->moved = true;
+        return STATUS_PENDING;
     }
-    int status = take_slot(blocks, read, means);
-    if (status == STATUS_PENDING) {
-        return STATUS_BUSY;
-    }
-    if (status != STATUS_OK) {
-        counter_add(blocks->counters, COUNTER_fetches_refused, read->ahead ? 1 : 0);
-        fetch_settle(blocks, at, HINT_NONE, COUNTER_fetches_refused, means);
-        fetch_table_drop(fetches, at);
-        return STATUS_OK;
+    if (!cold_has(blocks, &read->id.key)) {
+        /* Only that device has it. With nothing under way there, it takes no copies at all. */
+        bool later = from != HINT_NONE && move_is_busy(blocks, pool_tier(&blocks->pool, from));
+        return later ? STATUS_BUSY : STATUS_MISS;
     }
     read->begin_ns = read->deadline_ns;
     struct tier_wish wish = {
@@ -96,20 +70,73 @@ static int begin(struct blocks *blocks, uint32_t at, const struct fetch_means *m
         .deadline_ns = read->begin_ns,
         .urgency = read->ahead ? TIER_AHEAD : TIER_URGENT,
     };
-    status = tiers_load(blocks->cold.tiers, &wish, at);
+    return tiers_load(blocks->cold.tiers, &wish, at);
+}
+
+static void loads(struct blocks *blocks, uint32_t at)
+{
+    fetch_table_unqueue(&blocks->fetches, at);
+    read_at(blocks, at)->state = FETCH_LOADING;
+    count_loading(blocks, blocks->fetches.loading + 1);
+}
+
+/* The block is on its way from a device to host memory already: the read waits for that copy. */
+static bool join(struct blocks *blocks, uint32_t at, uint32_t from)
+{
+    struct fetch_read *read = read_at(blocks, at);
+    uint32_t slot = from == HINT_NONE ? HINT_NONE : move_join(blocks, from, at);
+    if (slot == HINT_NONE) {
+        return false;
+    }
+    uint64_t word = shared64_load_relaxed(&blocks->index.lines[slot].state);
+    read->slot = slot;
+    read->generation = slot_generation_of(word);
+    read->moved = true;
+    loads(blocks, at);
+    return true;
+}
+
+/* It will not be read. */
+static void refuse(
+    struct blocks *blocks, uint32_t at, enum counter why, const struct fetch_means *means)
+{
+    fetch_settle(blocks, at, HINT_NONE, why, means);
+    fetch_table_drop(&blocks->fetches, at);
+}
+
+/* Begin the first read of a queue. Returns STATUS_BUSY if that has to wait for the tiers, or a
+ * device. */
+static int begin(struct blocks *blocks, uint32_t at, const struct fetch_means *means)
+{
+    struct fetch_read *read = read_at(blocks, at);
+    if (!read->ahead && !fetch_batch_wants(&blocks->fetches.batches, at)) {
+        refuse(blocks, at, COUNTER_fetches_missed, means);
+        return STATUS_OK;
+    }
+    uint32_t from = move_source(blocks, &read->id.key, read->space);
+    if (join(blocks, at, from)) {
+        return STATUS_OK;
+    }
+    int status = take_slot(blocks, read, means);
     if (status == STATUS_PENDING) {
-        fetch_table_unqueue(fetches, at);
-        read->state = FETCH_LOADING;
-        count_loading(blocks, fetches->loading + 1);
+        return STATUS_BUSY;
+    }
+    if (status != STATUS_OK) {
+        counter_add(blocks->counters, COUNTER_fetches_refused, read->ahead ? 1 : 0);
+        refuse(blocks, at, COUNTER_fetches_refused, means);
+        return STATUS_OK;
+    }
+    status = fill(blocks, at, from);
+    if (status == STATUS_PENDING) {
+        loads(blocks, at);
         return STATUS_OK;
     }
     pool_give(blocks, read->slot);
-    if (status == STATUS_BUSY) {
-        return status;
+    if (status != STATUS_BUSY) {
+        refuse(blocks, at, COUNTER_fetches_missed, means);
+        status = STATUS_OK;
     }
-    fetch_settle(blocks, at, HINT_NONE, COUNTER_fetches_missed, means);
-    fetch_table_drop(fetches, at);
-    return STATUS_OK;
+    return status;
 }
 
 bool fetch_load_some(struct blocks *blocks, const struct fetch_means *means)
@@ -148,7 +175,11 @@ void fetch_load_part(
 /* Does the number still belong to the namespace that the read was begun for? */
 static bool same_space(const struct blocks *blocks, const struct fetch_read *read)
 {
-    const struct tiers_space *known = tiers_space_of(blocks->cold.tiers, read->space);
+    const struct tiers *tiers = blocks->cold.tiers;
+    if (tiers == NULL) {
+        return true; /* from a device, whose slot kept the number */
+    }
+    const struct tiers_space *known = tiers_space_of(tiers, read->space);
     return known != NULL && memcmp(known->digest, read->id.space, sizeof known->digest) == 0;
 }
 
@@ -187,6 +218,29 @@ static void give_slot(struct blocks *blocks, uint32_t at)
     fetches->dying = at;
 }
 
+/* Publish what a read brought. Returns whether that could be done. */
+static bool publish(struct blocks *blocks, const struct fetch_read *read)
+{
+    struct slot_content content = {
+        .key = read->id.key,
+        .checksum = read->checksum,
+        .bytes = (uint32_t)read->bytes,
+        .space = read->space,
+        .flags = read->flags,
+    };
+    const struct key *parent = read->has_parent ? &read->parent : NULL;
+    /* It may be lost there, since it was read. */
+    bool below = cold_has(blocks, &read->id.key);
+    if (admit_filled(blocks, read->slot, &content, parent, below) != STATUS_OK) {
+        return false;
+    }
+    if (!read->moved) {
+        counter_add(blocks->counters, COUNTER_fetches, 1);
+        counter_add(blocks->counters, COUNTER_bytes_fetched, read->bytes);
+    }
+    return true;
+}
+
 /* What a read brought is published, or the slot comes home; who waits is told either way. */
 static void end(struct blocks *blocks, uint32_t at, const struct fetch_means *means)
 {
@@ -197,25 +251,14 @@ static void end(struct blocks *blocks, uint32_t at, const struct fetch_means *me
     if (ours) {
         hot = admit_find_tier(blocks, &read->id.key, read->space, SLOT_TIER_HOST);
     }
-    bool published = false;
-    if (ours && read->state == FETCH_HERE && hot == HINT_NONE) {
-        struct slot_content content = {
-            .key = read->id.key,
-            .bytes = (uint32_t)read->bytes,
-            .space = read->space,
-        };
-        const struct key *parent = read->has_parent ? &read->parent : NULL;
-        published = admit_fetched(blocks, read->slot, &content, parent) == STATUS_OK;
-        hot = published ? read->slot : HINT_NONE;
-        if (published && !tiers_has(blocks->cold.tiers, &read->id.key)) {
-            /* Lost there, since it was read. */
-            policy_cost(&blocks->policies[pool_class_of(&blocks->pool, hot)], hot, POLICY_COMPUTE);
-        }
-    }
+    bool published = ours && read->state == FETCH_HERE && hot == HINT_NONE && publish(blocks, read);
+    hot = published ? read->slot : hot;
     fetch_settle(blocks, at, hot, COUNTER_fetches_missed, means);
     if (hot != HINT_NONE) {
         /* Whoever computes it has it now. */
         claim_done(&blocks->claims, &read->id.key, read->space, &means->claims);
+    } else if (read->claimed) {
+        claim_fail(&blocks->claims, &read->id.key, read->space, means->now_ns, &means->claims);
     }
     count_loading(blocks, fetches->loading - 1);
     fetch_table_hide(fetches, at);
@@ -266,6 +309,23 @@ static bool try_again(
     return true;
 }
 
+/* All of its bytes are there. It is published at once, or behind its parent. */
+static void arrive(
+    struct blocks *blocks, uint32_t at, uint64_t bytes, const struct fetch_means *means)
+{
+    struct fetch_read *read = read_at(blocks, at);
+    read->state = FETCH_HERE;
+    read->bytes = bytes;
+    read->part_here = bytes;
+    uint32_t parent = older_parent(blocks, read);
+    if (parent == NONE) {
+        end_tree(blocks, at, means);
+        return;
+    }
+    read->sibling = read_at(blocks, parent)->children;
+    read_at(blocks, parent)->children = at;
+}
+
 void fetch_load_done(
     struct blocks *blocks, const struct tier_done *done, const struct fetch_means *means)
 {
@@ -277,17 +337,25 @@ void fetch_load_done(
         return;
     }
     if (done->status == STATUS_OK && done->bytes > 0 && done->bytes <= room) {
-        read->state = FETCH_HERE;
-        read->bytes = done->bytes;
-        read->part_here = done->bytes;
-        uint32_t parent = older_parent(blocks, read);
-        if (parent != NONE) {
-            read->sibling = read_at(blocks, parent)->children;
-            read_at(blocks, parent)->children = at;
-            return;
-        }
+        arrive(blocks, at, done->bytes, means);
+    } else {
+        end_tree(blocks, at, means);
     }
-    end_tree(blocks, at, means);
+}
+
+void fetch_load_moved(struct blocks *blocks, uint32_t at, const struct slot_content *content,
+    bool claimed, const struct fetch_means *means)
+{
+    struct fetch_read *read = read_at(blocks, at);
+    assert(read->state == FETCH_LOADING && read->moved);
+    read->claimed = claimed;
+    if (content == NULL) {
+        end_tree(blocks, at, means);
+        return;
+    }
+    read->checksum = content->checksum;
+    read->flags = content->flags;
+    arrive(blocks, at, content->bytes, means);
 }
 
 /* V3 to V7 for slots that were withdrawn: one fence and one sweep for all. */

@@ -29,6 +29,7 @@ struct fetch_read {
     uint64_t part_bytes; /* the most that anybody wants first */
     uint64_t part_here; /* the first bytes that are there; 0: none, or nobody asked */
     uint64_t bytes; /* HERE: of the block */
+    uint64_t checksum; /* HERE, of a copy from a device: as it was committed there */
     uint32_t class;
     uint32_t slot; /* LOADING, HERE, DYING */
     uint32_t chain; /* next in its hash bucket; or free */
@@ -42,6 +43,9 @@ struct fetch_read {
     bool has_parent;
     bool ahead; /* nobody waited for it so far */
     bool told; /* somebody was told of its slot */
+    bool moved; /* by a copy from a device, not by a tier */
+    bool claimed; /* waiters of a claim hear of its end */
+    uint8_t flags; /* as `checksum` */
 };
 
 struct fetch_queue {

@@ -140,8 +140,8 @@ void pool_undrain(struct blocks *blocks, uint32_t extent);
 /* Make a draining extent the last of those of its tier. */
 void pool_drain_later(struct blocks *blocks, uint32_t extent);
 
-/* The device behind this tier cannot be used: pool_class_take() says so. Before its first class is
- * taken; its slots keep their numbers. */
+/* The device behind this tier cannot be used: pool_class_take() says so from now on. Its slots keep
+ * their numbers. */
 static inline void pool_tier_off(struct pool *pool, enum slot_tier tier)
 {
     assert(tier != SLOT_TIER_HOST && tier < SLOT_TIERS);

@@ -70,6 +70,12 @@ static uint32_t find_class(const struct pool *pool, uint64_t slot_bytes, enum sl
     return tierless;
 }
 
+uint32_t pool_class_find(const struct pool *pool, uint64_t slot_bytes, enum slot_tier tier)
+{
+    uint32_t class = find_class(pool, slot_bytes, tier);
+    return class == POOL_NONE || pool->classes[class].tierless ? POOL_NONE : class;
+}
+
 int pool_class_take(
     struct pool *pool, uint64_t block_bytes, enum slot_tier tier, uint32_t *out_class)
 {

@@ -19,6 +19,10 @@
 int pool_class_take(
     struct pool *pool, uint64_t block_bytes, enum slot_tier tier, uint32_t *out_class);
 
+/* The class of slots of this size in this tier, or POOL_NONE: none was taken yet. For copies
+ * between tiers, which make no class: the keeper would not know of it. */
+uint32_t pool_class_find(const struct pool *pool, uint64_t slot_bytes, enum slot_tier tier);
+
 /* One user less. */
 void pool_class_drop(struct pool *pool, uint32_t class);
 

@@ -10,8 +10,6 @@
 #include <assert.h>
 #include <string.h>
 
-#define AHEAD_LEAST 4u
-
 /* What a look at a block came to. */
 enum spill_step {
     SPILL_GO_ON, /* started, or there is nothing to do for it */
@@ -46,8 +44,7 @@ bool spill_is_wanted(struct blocks *blocks, uint32_t slot)
            (blocks->spills.always || policy_reused(policy_of(blocks, slot), slot));
 }
 
-/* Can its copy begin: is it readable, and no copy under way? */
-static bool is_ready(const struct blocks *blocks, uint32_t slot)
+bool spill_is_ready(const struct blocks *blocks, uint32_t slot)
 {
     uint64_t state = shared64_load_relaxed(&blocks->index.lines[slot].state);
     return slot_state_of(state) == SLOT_VALID && !hold_copying(&blocks->holds, slot);
@@ -84,7 +81,7 @@ static enum spill_step start(struct blocks *blocks, uint32_t slot)
     }
     hold_copied(&blocks->holds, slot);
     if (status == STATUS_OK) {
-        admit_cost(blocks, &content.key, content.space, POLICY_FETCH);
+        admit_cost(blocks, &content.key, content.space, true);
         return SPILL_GO_ON;
     }
     counter_add(blocks->counters, COUNTER_spills_refused, 1);
@@ -92,26 +89,37 @@ static enum spill_step start(struct blocks *blocks, uint32_t slot)
     return spills->refused ? SPILL_FULL : SPILL_GO_ON;
 }
 
-/* How much free room of a class is plenty: then nothing is written. */
-static uint32_t high_mark(const struct pool_class *class)
-{
-    return 2 * evict_low_mark(class);
-}
-
 void spill_class(struct blocks *blocks, uint32_t class)
 {
-    uint32_t ahead = high_mark(&blocks->pool.classes[class]);
-    ahead = ahead < AHEAD_LEAST ? AHEAD_LEAST : ahead;
-    uint32_t coming[SPILL_AHEAD_MAX];
-    uint32_t max = ahead < SPILL_AHEAD_MAX ? ahead : SPILL_AHEAD_MAX;
-    uint32_t count = policy_coming(&blocks->policies[class], max, coming);
+    if (blocks->cold.tiers == NULL) {
+        return;
+    }
+    uint32_t coming[EVICT_COMING_MAX];
+    uint32_t count = evict_coming(blocks, class, coming);
     bool later = blocks->spills.refused || blocks->cold.finding;
     enum spill_step step = later ? SPILL_FULL : SPILL_GO_ON;
     for (uint32_t i = 0; i < count && step == SPILL_GO_ON; i++) {
-        if (spill_is_wanted(blocks, coming[i]) && is_ready(blocks, coming[i])) {
+        if (spill_is_wanted(blocks, coming[i]) && spill_is_ready(blocks, coming[i])) {
             step = start(blocks, coming[i]);
         }
     }
+}
+
+int spill_room(
+    struct blocks *blocks, uint32_t class, uint32_t wanted, const struct evict_sweep *sweep)
+{
+    uint32_t slots = blocks->pool.classes[class].slots;
+    wanted = wanted < EVICT_BATCH ? wanted : EVICT_BATCH;
+    wanted = wanted < slots / 8 ? wanted : slots / 8;
+    wanted = wanted > 0 ? wanted : 1;
+    spill_class(blocks, class);
+    if (evict_free(blocks, class, wanted, sweep) > 0) {
+        return STATUS_OK;
+    }
+    if (blocks->spills.count > 0) {
+        return STATUS_PENDING;
+    }
+    return evict_room(blocks, class, wanted, sweep) > 0 ? STATUS_OK : STATUS_BUSY;
 }
 
 void spill_some(struct blocks *blocks, uint64_t now_ns)
@@ -126,7 +134,7 @@ void spill_some(struct blocks *blocks, uint64_t now_ns)
     for (uint32_t i = 0; i < pool->class_count; i++) {
         uint32_t class = (blocks->tick_class + i) % pool->class_count;
         if (pool->classes[class].tier == SLOT_TIER_HOST &&
-            pool->classes[class].free <= high_mark(&pool->classes[class])) {
+            pool->classes[class].free <= evict_high_mark(&pool->classes[class])) {
             spill_class(blocks, class);
         }
     }
@@ -145,7 +153,7 @@ void spill_stored(struct blocks *blocks, const struct tier_done *done)
     /* Held until now, so the slot still has the block that was copied. */
     hold_copied(&blocks->holds, slot);
     if (done->status == STATUS_OK) {
-        admit_cost(blocks, &content.key, content.space, POLICY_FETCH);
+        admit_cost(blocks, &content.key, content.space, true);
         counter_add(blocks->counters, COUNTER_spills, 1);
         counter_add(blocks->counters, COUNTER_bytes_spilled, content.bytes);
     } else if (done->status == STATUS_LIMIT || done->status == STATUS_BUSY) {
@@ -166,7 +174,7 @@ void spill_missed(struct blocks *blocks, uint32_t slot)
 bool spill_rest(struct blocks *blocks, uint32_t *cursor)
 {
     for (; *cursor < blocks->index.slots; ++*cursor) {
-        if (is_ready(blocks, *cursor) && spill_is_wanted(blocks, *cursor) &&
+        if (spill_is_ready(blocks, *cursor) && spill_is_wanted(blocks, *cursor) &&
             start(blocks, *cursor) == SPILL_FULL) {
             return false;
         }

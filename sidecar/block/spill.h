@@ -9,6 +9,7 @@
 #ifndef CISTERN_SIDECAR_BLOCK_SPILL_H
 #define CISTERN_SIDECAR_BLOCK_SPILL_H
 
+#include "sidecar/block/evict.h"
 #include "sidecar/tier/tier.h"
 
 #include <stdbool.h>
@@ -17,7 +18,6 @@
 #define SPILL_COUNT_MAX 256u
 #define SPILL_BYTES_MAX (UINT64_C(64) << 20)
 #define SPILL_LOOK_NS UINT64_C(1000000)
-#define SPILL_AHEAD_MAX 256u /* blocks of a class that are looked at ahead of eviction */
 
 struct blocks;
 
@@ -29,15 +29,23 @@ struct spills {
     uint64_t looked_ns; /* when spill_some() last looked */
 };
 
-/* Is the block in this slot on a lower tier? */
+/* Is the block in this slot on a lower tier; of one in device memory: there, or in host memory? */
 bool spill_is_stored(const struct blocks *blocks, uint32_t slot);
 
 /* Is a copy of this block worth a write, and is there none? Never of a slot in device memory: such
- * a block is dropped when its turn comes. */
+ * a block is copied to host memory first (move). */
 bool spill_is_wanted(struct blocks *blocks, uint32_t slot);
+
+/* Can a copy of the slot begin: is it readable, and no copy under way? */
+bool spill_is_ready(const struct blocks *blocks, uint32_t slot);
 
 /* Start copies of what leaves one class of host memory next: its room is needed. */
 void spill_class(struct blocks *blocks, uint32_t class);
+
+/* Room in a class of host memory for about `wanted` blocks that can wait, unlike a commit: what
+ * would be lost is copied down first. Returns 0; STATUS_PENDING while that goes on, STATUS_BUSY. */
+int spill_room(
+    struct blocks *blocks, uint32_t class, uint32_t wanted, const struct evict_sweep *sweep);
 
 /* Start copies of what leaves next, of classes with little room; looks once in SPILL_LOOK_NS. */
 void spill_some(struct blocks *blocks, uint64_t now_ns);

@@ -4,6 +4,7 @@
 #include "shm/counter.h"
 #include "shm/status.h"
 #include "sidecar/block/fetch.h"
+#include "sidecar/block/move_up.h"
 #include "sidecar/session/reply.h"
 #include "sidecar/session/session.h"
 
@@ -73,6 +74,8 @@ static struct fetch_want want(const struct session *session, const struct reques
         .has_parent = (request->flags & REQUEST_PARENT) != 0,
         .space = (uint16_t)session->space,
         .class = session->size_class,
+        .reads = session->device == SESSION_NO_DEVICE ? SLOT_TIER_HOST
+                                                      : slot_tier_of_device(session->device),
     };
 }
 
@@ -102,6 +105,19 @@ static void forget(struct session *session, struct gather *gather)
     gather->open = false;
 }
 
+/* A hint: the session will want the block on its device. */
+static const char *go_up(struct session *session, const struct request *request)
+{
+    struct session_table *table = session->table;
+    struct evict_sweep sweep = session_sweeper(table);
+    if (session->device == SESSION_NO_DEVICE) {
+        return "a fetch to a device that it has not";
+    }
+    const struct move_up_reader reader = session_reader(session);
+    move_up_ahead(table->blocks, &request->key, &reader, &sweep);
+    return NULL;
+}
+
 const char *gather_request(struct session *session, uint32_t seat, const struct request *request)
 {
     struct blocks *blocks = session->table->blocks;
@@ -111,6 +127,9 @@ const char *gather_request(struct session *session, uint32_t seat, const struct 
         forget(session, gather);
     }
     if ((request->flags & REQUEST_AHEAD) != 0 && !gather->open) {
+        if ((request->flags & REQUEST_DEVICE) != 0) {
+            return go_up(session, request);
+        }
         fetch_ahead(blocks, session_place(session), &wanted,
             session->table->now_ns + session->table->config->fetch_max_ns);
         return NULL;

@@ -6,6 +6,7 @@
 #include "sidecar/block/admit.h"
 #include "sidecar/block/claim.h"
 #include "sidecar/block/fetch.h"
+#include "sidecar/block/move_down.h"
 #include "sidecar/session/gather.h"
 #include "sidecar/session/lend.h"
 #include "sidecar/session/reply.h"
@@ -67,7 +68,25 @@ static void handle_grant(struct session *session, uint32_t seat, const struct re
     }
 }
 
-/* The block is hot, or cannot be: either way its claim is over for this session. */
+static bool reads(void *context, uint32_t place)
+{
+    const struct session *committer = context;
+    const struct session *session = committer->table->places[place];
+    return session != NULL && session->device == committer->device;
+}
+
+/* The block is hot on the session's device: those who read that one are told, and others get a copy
+ * in host memory. */
+static void settle_device(struct session *session, const struct request *request)
+{
+    struct session_table *table = session->table;
+    struct claim_filter filter = {.reads = reads, .context = session};
+    struct fetch_means means = reply_means(table);
+    move_down_committed(table->blocks, &request->key, (uint16_t)session->space, &filter, &means);
+}
+
+/* The block is hot in host memory, or cannot be hot: either way its claim is over for this session.
+ */
 static void settle_claim(struct session *session, const struct request *request, bool hot)
 {
     struct session_table *table = session->table;
@@ -108,6 +127,8 @@ static void handle_commit(struct session *session, const struct request *request
     uint32_t slot = request->slot;
     uint64_t generation = request->generation;
     bool duplicate = false;
+    bool device =
+        !session->isolated && pool_tier(&session->table->blocks->pool, slot) != SLOT_TIER_HOST;
     int status = lend_filled(session, &slot, &generation, request->bytes);
     if (status == STATUS_OK) {
         const struct key *parent = (request->flags & REQUEST_PARENT) != 0 ? &request->parent : NULL;
@@ -117,7 +138,11 @@ static void handle_commit(struct session *session, const struct request *request
     if (status == STATUS_OK) {
         uses_note(&session->table->blocks->uses, (uint32_t)request->key.word[3]);
     }
-    settle_claim(session, request, status == STATUS_OK);
+    if (status == STATUS_OK && device) {
+        settle_device(session, request);
+    } else {
+        settle_claim(session, request, status == STATUS_OK);
+    }
 }
 
 /* Can the session read the block now, in host memory or on its device? To it a block that only

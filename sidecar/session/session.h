@@ -15,6 +15,7 @@
 #include "shm/segment.h"
 #include "sidecar/block/adopt.h"
 #include "sidecar/block/blocks.h"
+#include "sidecar/block/move_up.h"
 #include "sidecar/config.h"
 #include "sidecar/keep.h"
 #include "sidecar/log.h"
@@ -154,11 +155,12 @@ static inline uint32_t session_place(const struct session *session)
     return session->number % SESSION_PLACES;
 }
 
-/* Can the session read what lies in this tier? */
-static inline bool session_reads(const struct session *session, enum slot_tier tier)
+/* Of a session that has one: what is needed to bring blocks up to its device. */
+static inline struct move_up_reader session_reader(const struct session *session)
 {
-    return tier == SLOT_TIER_HOST ||
-           (session->device != SESSION_NO_DEVICE && tier == slot_tier_of_device(session->device));
+    return (struct move_up_reader){.device = session->device,
+        .class = session->device_class,
+        .space = (uint16_t)session->space};
 }
 
 /* How many sessions of this user attached here, and did not give their lane back? */

@@ -21,8 +21,20 @@ void touch_pass(struct session_table *table)
     table->touch_period++;
 }
 
-static uint32_t drain_seat(struct session_table *table, uint32_t session, struct session_seat *seat)
+/* A block of host memory is used where a device is: perhaps it is worth its place there. */
+static void bring_up(const struct session *session, uint32_t slot)
 {
+    struct blocks *blocks = session->table->blocks;
+    if (session->device != SESSION_NO_DEVICE && pool_tier(&blocks->pool, slot) == SLOT_TIER_HOST) {
+        const struct move_up_reader reader = session_reader(session);
+        struct evict_sweep sweep = session_sweeper(session->table);
+        move_up_touched(blocks, slot, &reader, &sweep);
+    }
+}
+
+static uint32_t drain_seat(struct session *session, struct session_seat *seat)
+{
+    struct session_table *table = session->table;
     struct blocks *blocks = table->blocks;
     /* Acquire: the entries below the tail are there; partner: lane_touch_publish(). */
     uint32_t tail = shared32_load_acquire(&seat->lane.client->touch_tail);
@@ -35,9 +47,10 @@ static uint32_t drain_seat(struct session_table *table, uint32_t session, struct
         if (slot < blocks->index.slots) {
             if (!is_repeated(table, slot)) {
                 admit_touch(blocks, slot);
+                bring_up(session, slot);
             }
             /* Pinned before it was touched: what was fetched for it need not be held any more. */
-            hold_touched(&blocks->holds, slot, session);
+            hold_touched(&blocks->holds, slot, session_place(session));
         }
     }
     seat->touch_head = tail;
@@ -53,7 +66,7 @@ uint32_t touch_drain(struct session_table *table)
             continue;
         }
         for (uint32_t seat = 0; seat < session->seats_used; seat++) {
-            count += drain_seat(table, session_place(session), &session->seats[seat]);
+            count += drain_seat(session, &session->seats[seat]);
         }
     }
     if (count > 0) {

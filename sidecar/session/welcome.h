@@ -6,20 +6,11 @@
 #ifndef CISTERN_SIDECAR_SESSION_WELCOME_H
 #define CISTERN_SIDECAR_SESSION_WELCOME_H
 
-#include "cuda/slab.h"
 #include "shm/hello.h"
+#include "sidecar/device/devices.h"
 #include "sidecar/session/session.h"
 
-/* A device of the sidecar: its memory, and whose it is. */
-struct welcome_device {
-    struct driver_uuid uuid;
-    const struct slab_pool *slabs;
-    uint64_t pool_id; /* of this memory and no other, ever; not 0 */
-    bool usable; /* false: it failed; nobody else is given it */
-};
-
-/* What every client is given; borrowed from the server, constant while the door is open, but for
- * `usable`. */
+/* What every client is given; borrowed from the server, constant while the door is open. */
 struct welcome_gifts {
     int index_readonly;
     int pool_readonly;
@@ -27,7 +18,7 @@ struct welcome_gifts {
     uint64_t index_bytes;
     uint64_t pool_bytes;
     uint64_t epoch;
-    const struct welcome_device *devices; /* by number */
+    const struct device_gift *devices; /* by number */
     uint32_t device_count;
 };
 

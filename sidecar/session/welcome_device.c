@@ -109,7 +109,7 @@ void welcome_device_fill(const struct session *session, const struct welcome_gif
     if (session->device == SESSION_NO_DEVICE) {
         return;
     }
-    const struct welcome_device *gift = &gifts->devices[session->device];
+    const struct device_gift *gift = &gifts->devices[session->device];
     const struct slab_pool *slabs = gift->slabs;
     const struct pool *pool = &session->table->blocks->pool;
     welcome->device_slots =

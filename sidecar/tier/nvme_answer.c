@@ -269,7 +269,7 @@ static bool is_rung(const struct nvme *nvme)
 {
     uint64_t rung = nvme->own_rings;
     for (uint32_t i = 0; i < nvme->dirs; i++) {
-        rung += shared64_load_relaxed(&nvme->dir[i].channel->rung);
+        rung += shared64_load_relaxed(&nvme->dir[i].channel->queue->rung);
     }
     return rung != nvme->cleared;
 }
@@ -283,7 +283,7 @@ static bool sleep_now(struct nvme *nvme)
     }
     bool quiet = true;
     for (uint32_t i = 0; i < nvme->dirs; i++) {
-        quiet = !nvme_channel_front_sleep(nvme->dir[i].channel) && quiet;
+        quiet = !channel_front_sleep(nvme->dir[i].channel->queue) && quiet;
     }
     return quiet;
 }
@@ -315,7 +315,7 @@ uint32_t nvme_answer_poll(
     for (uint32_t pass = 0; pass < 2 && more; pass++) {
         more = false;
         for (uint32_t i = 0; i < nvme->dirs; i++) {
-            nvme_channel_front_wake(nvme->dir[i].channel);
+            channel_front_wake(nvme->dir[i].channel->queue);
             more = drain(nvme, &nvme->dir[i], now_ns, &sink) || more;
         }
         if (more) {

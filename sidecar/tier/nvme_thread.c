@@ -171,7 +171,7 @@ static void show(struct nvme_worker *worker)
     worker->reaped_bytes = 0;
     if (worker->answered) {
         worker->answered = false;
-        nvme_channel_show(worker->channel);
+        channel_show(worker->channel->queue);
     }
 }
 
@@ -201,10 +201,10 @@ static void wait(struct nvme_worker *worker, uint64_t now_ns)
     if (worker->stop != NULL && worker->stop->deadline_ns < until_ns) {
         until_ns = worker->stop->deadline_ns + 1;
     }
-    bool more = nvme_channel_sleep(worker->channel) || until_ns <= now_ns;
+    bool more = channel_sleep(worker->channel->queue) || until_ns <= now_ns;
     worker->begun_bytes = 0;
     worker->disk->ops->wait(worker->disk, more ? 0 : (int64_t)(until_ns - now_ns));
-    nvme_channel_wake(worker->channel);
+    channel_wake(worker->channel->queue);
 }
 
 /* One finished transfer a turn: verifying it may take long, and what it made room for shall be on
@@ -225,7 +225,7 @@ static int open_disk(struct nvme_worker *worker, char *why, size_t why_bytes)
 {
     const struct disk_options options = {
         .fd = worker->options.file->fd,
-        .wake_fd = worker->channel->wake_fd,
+        .wake_fd = worker->channel->queue->wake_fd,
         .depth = worker->options.depth,
         .pool = worker->options.pool,
         .pool_bytes = worker->options.pool_bytes,

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 
 SKIP = 77
@@ -43,18 +44,32 @@ def public_jobs():
                 print(f"left out: no {compiler} for {standard} here")
 
 
+def python_flags():
+    """What the headers of the Python package need; None without the headers of Python."""
+    folder = sysconfig.get_path("include")
+    if not os.path.exists(os.path.join(folder, "Python.h")):
+        print("left out: libclient/python/, no headers of Python here")
+        return None
+    return ["-isystem", folder, "-DPy_LIMITED_API=0x030b0000"]
+
+
 def internal_jobs(root):
     compiler = next((name for name in ("gcc", "clang", "cc") if shutil.which(name)), None)
     if compiler is None:
         return
     flags = ["-D_GNU_SOURCE", "-I.", "-Ilibclient/include", "-Wconversion", "-Wshadow",
              "-Wundef", "-Wcast-qual"]
+    for_python = python_flags()
     for layer in ("shm", "cuda", "libclient", "sidecar", "bench", "tests"):
         for folder, _folders, names in os.walk(os.path.join(root, layer)):
             for name in sorted(names):
                 path = os.path.relpath(os.path.join(folder, name), root)
-                if name.endswith(".h") and not path.startswith(ELSEWHERE):
+                if not name.endswith(".h") or path.startswith(ELSEWHERE):
+                    continue
+                if not path.startswith("libclient/python/"):
                     yield compiler, "c", "c11", flags, path
+                elif for_python is not None:
+                    yield compiler, "c", "c11", flags + for_python, path
 
 
 def main(which, root):

@@ -46,7 +46,7 @@ static const struct row rows[] = {
     {AT(cistern_namespace, reserved), 108},
     {AT(cistern_namespace, secret), 112},
     {AT(cistern_namespace, secret_bytes), 120},
-    {SIZE(cistern_options), 48},
+    {SIZE(cistern_options), 56},
     {AT(cistern_options, size), 0},
     {AT(cistern_options, flags), 4},
     {AT(cistern_options, space), 8},
@@ -56,6 +56,7 @@ static const struct row rows[] = {
     {AT(cistern_options, grants_ahead), 32},
     {AT(cistern_options, reserved), 36},
     {AT(cistern_options, timeout_ns), 40},
+    {AT(cistern_options, device), 48},
     {SIZE(cistern_view), 40},
     {AT(cistern_view, data), 0},
     {AT(cistern_view, bytes), 8},
@@ -88,7 +89,7 @@ static const struct row rows[] = {
     {AT(cistern_stats, bells), 72},
     {AT(cistern_stats, reattaches), 80},
     {AT(cistern_stats, pins_per_thread), 88},
-    {AT(cistern_stats, reserved), 92},
+    {AT(cistern_stats, device), 92},
 };
 
 static void every_public_struct_is_laid_out_as_released(void **state)
@@ -107,6 +108,7 @@ static void every_public_constant_has_its_released_value(void **state)
     assert_int_equal(CISTERN_ISOLATED, 1);
     assert_int_equal(CISTERN_LATE_WRITES, 2);
     assert_int_equal(CISTERN_CHECKSUM, 4);
+    assert_int_equal(CISTERN_DEVICE_READ, 8);
     assert_int_equal(CISTERN_TIER_HOST, 0);
     assert_int_equal(CISTERN_TIER_DEVICE, 1);
 }

@@ -50,20 +50,6 @@ int cold_file(const struct cold_scene *scene)
     return open(path, O_RDWR | O_CLOEXEC);
 }
 
-bool cold_logged(const struct cold_scene *scene, const char *text)
-{
-    char line[2048];
-    bool found = false;
-    FILE *log = fopen(scene->daemon.log, "re");
-    while (log != NULL && !found && fgets(line, sizeof line, log) != NULL) {
-        found = strstr(line, text) != NULL;
-    }
-    if (log != NULL) {
-        (void)fclose(log);
-    }
-    return found;
-}
-
 static void put(struct child_page *page, cistern_t *handle, uint64_t number)
 {
     static char block[WORKER_BLOCK_BYTES];

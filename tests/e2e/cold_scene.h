@@ -38,7 +38,4 @@ int cold_fill(struct cold_scene *scene);
  * child; `*out_blocks` is how many blocks were there and right. */
 int cold_read(struct cold_scene *scene, uint64_t *out_blocks);
 
-/* Does the sidecar's log hold this text? */
-bool cold_logged(const struct cold_scene *scene, const char *text);
-
 #endif

@@ -276,6 +276,34 @@ void daemon_show_log(const struct daemon *daemon)
     }
 }
 
+bool daemon_logged(const struct daemon *daemon, const char *words)
+{
+    char line[2048];
+    bool found = false;
+    FILE *log = fopen(daemon->log, "re");
+    while (log != NULL && !found && fgets(line, sizeof line, log) != NULL) {
+        found = strstr(line, words) != NULL;
+    }
+    if (log != NULL) {
+        (void)fclose(log);
+    }
+    return found;
+}
+
+bool daemon_logs(const struct daemon *daemon, const char *words)
+{
+    uint64_t deadline = child_now_ns() + CHILD_WAIT_NS;
+    while (!daemon_logged(daemon, words)) {
+        if (child_now_ns() >= deadline) {
+            (void)fprintf(stderr, "the log lacks \"%s\":\n", words);
+            daemon_show_log(daemon);
+            return false;
+        }
+        child_nap();
+    }
+    return true;
+}
+
 void daemon_close(struct daemon *daemon)
 {
     daemon_kill(daemon);

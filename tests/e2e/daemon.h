@@ -56,6 +56,10 @@ bool daemon_restart(struct daemon *daemon);
 /* Does it run, as far as the kernel knows? */
 bool daemon_lives(const struct daemon *daemon);
 
+/* Does its log hold these words? Or will it: false, with the log on stderr, at a deadline. */
+bool daemon_logged(const struct daemon *daemon, const char *words);
+bool daemon_logs(const struct daemon *daemon, const char *words);
+
 /* Copy its log to stderr. */
 void daemon_show_log(const struct daemon *daemon);
 

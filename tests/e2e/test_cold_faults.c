@@ -52,7 +52,7 @@ static void await_cold(const struct cold_scene *scene, uint64_t blocks)
 
 static void expect_said(const struct cold_scene *scene, const char *text)
 {
-    if (!cold_logged(scene, text)) {
+    if (!daemon_logged(&scene->daemon, text)) {
         daemon_show_log(&scene->daemon);
         fail_msg("the log does not say \"%s\"", text);
     }
@@ -160,7 +160,7 @@ static void test_another_key_opens_nothing(void **state)
     write_key(key, 'b');
     assert_true(daemon_restart(&scene.daemon));
     /* Who asks before it is found is not told why it misses. */
-    for (uint32_t i = 0; i < LOOKS_MOST && !cold_logged(&scene, "another key"); i++) {
+    for (uint32_t i = 0; i < LOOKS_MOST && !daemon_logged(&scene.daemon, "another key"); i++) {
         assert_int_equal(read_what_is_left(&scene), 0);
     }
     expect_said(&scene, "another key");

@@ -1,16 +1,12 @@
 /* worker: blocks known by number; see worker.h. */
 #include "tests/e2e/worker.h"
 
+#include "tests/pattern.h"
+
 #include <string.h>
 
-static uint64_t mix(uint64_t word)
-{
-    word = (word ^ word >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    word = (word ^ word >> 27) * UINT64_C(0x94d049bb133111eb);
-    return word ^ word >> 31;
-}
-
-int worker_try_open(const char *socket, uint32_t flags, uint32_t pins, cistern_t **out_handle)
+static int try_open(
+    const char *socket, uint32_t flags, uint32_t pins, const char *device, cistern_t **out_handle)
 {
     struct cistern_namespace space = {
         .size = sizeof space,
@@ -30,24 +26,36 @@ int worker_try_open(const char *socket, uint32_t flags, uint32_t pins, cistern_t
         .threads_max = 2,
         .pins_per_thread = pins,
         .timeout_ns = WORKER_WAIT_NS,
+        .device = device,
     };
     return cistern_open(&options, out_handle);
 }
 
-cistern_t *worker_open(struct child_page *page, const char *socket, uint32_t flags)
+int worker_try_open(const char *socket, uint32_t flags, uint32_t pins, cistern_t **out_handle)
+{
+    return try_open(socket, flags, pins, NULL, out_handle);
+}
+
+cistern_t *worker_open_on(
+    struct child_page *page, const char *socket, uint32_t flags, const char *device)
 {
     cistern_t *handle = NULL;
-    int status = worker_try_open(socket, flags, 16, &handle);
+    int status = try_open(socket, flags, 16, device, &handle);
     child_need(
         page, status == CISTERN_OK, "open: %s: %s", cistern_status_name(status), cistern_why());
     return handle;
+}
+
+cistern_t *worker_open(struct child_page *page, const char *socket, uint32_t flags)
+{
+    return worker_open_on(page, socket, flags, NULL);
 }
 
 struct cistern_key worker_key(uint64_t number)
 {
     struct cistern_key key;
     for (uint64_t i = 0; i < 4; i++) {
-        uint64_t word = mix(number * 4 + i + UINT64_C(0x9e3779b97f4a7c15));
+        uint64_t word = pattern_mix(number * 4 + i + UINT64_C(0x9e3779b97f4a7c15));
         memcpy(&key.bytes[i * 8], &word, sizeof word);
     }
     return key;
@@ -56,7 +64,7 @@ struct cistern_key worker_key(uint64_t number)
 void worker_fill(void *data, uint64_t bytes, uint64_t number)
 {
     for (uint64_t at = 0; at < bytes; at += 8) {
-        uint64_t word = mix(number << 20 | at);
+        uint64_t word = pattern_word(number, at);
         memcpy((char *)data + at, &word, bytes - at < 8 ? bytes - at : 8);
     }
 }
@@ -64,7 +72,7 @@ void worker_fill(void *data, uint64_t bytes, uint64_t number)
 bool worker_is_right(const void *data, uint64_t bytes, uint64_t number)
 {
     for (uint64_t at = 0; at < bytes; at += 8) {
-        uint64_t word = mix(number << 20 | at);
+        uint64_t word = pattern_word(number, at);
         if (memcmp((const char *)data + at, &word, bytes - at < 8 ? bytes - at : 8) != 0) {
             return false;
         }

@@ -16,7 +16,11 @@
 /* Attach to the sidecar at `socket`, in the tests' namespace. Ends the process if it cannot. */
 cistern_t *worker_open(struct child_page *page, const char *socket, uint32_t flags);
 
-/* The same, returning the status. `pins` 0: the default. */
+/* The same, with a device (cistern_options.device). */
+cistern_t *worker_open_on(
+    struct child_page *page, const char *socket, uint32_t flags, const char *device);
+
+/* worker_open(), returning the status. `pins` 0: the default. */
 int worker_try_open(const char *socket, uint32_t flags, uint32_t pins, cistern_t **out_handle);
 
 /* The key of block `number`. */

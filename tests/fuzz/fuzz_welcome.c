@@ -2,7 +2,7 @@
  * side: refused with a status, or mapped whole; nothing stays open.
  *
  * An input is a byte for each descriptor that says what is sent in its place, how many are sent,
- * and the welcome.
+ * and the welcome. There is no driver: a device's part is judged by its numbers, and not mapped.
  */
 #include "tests/fuzz/target.h"
 
@@ -103,6 +103,7 @@ static struct hello ask(void)
         .seats = SEATS,
         .pins = PINS,
         .grants = GRANTS,
+        .flags = HELLO_DEVICE,
     };
     return hello;
 }
@@ -131,10 +132,27 @@ static struct welcome right_welcome(bool isolated)
     return welcome;
 }
 
+/* A device's part that is right, with cuIpc handles: so no descriptors follow. */
+static void add_device(struct welcome *welcome)
+{
+    welcome->host_slots = SLOTS / 2;
+    welcome->device_first = SLOTS / 2;
+    welcome->device_slots = SLOTS / 4;
+    welcome->device_slabs = 2;
+    welcome->device_kind = HELLO_SLABS_IPC;
+    welcome->device_grants = GRANTS;
+    welcome->device_slab_bytes = UINT64_C(1) << 21;
+    welcome->device_bytes = UINT64_C(1) << 22;
+    welcome->device_pool = 7;
+}
+
 size_t target_seed(uint64_t *state, uint8_t *out_data, size_t room)
 {
     bool isolated = check_random(state) % 2 == 0;
     struct welcome welcome = right_welcome(isolated);
+    if (!isolated && check_random(state) % 2 == 0) {
+        add_device(&welcome);
+    }
     target_must(room >= HELLO_FD_MAX + 1 + sizeof welcome, "room for a seed");
     memset(out_data, 0, HELLO_FD_MAX);
     if (check_random(state) % 3 == 0) {
@@ -173,6 +191,8 @@ static void use(struct attach *attach)
                 (const _Atomic uint32_t *)segment->base + (segment->bytes / sizeof(uint32_t) - 1));
         }
     }
+    target_must(attach->slabs == NULL && attach->device_end == 0, "no device without a driver");
+    target_must(attach->device_why[0] != '\0' && attach->device_status < 0, "and a reason");
     target_must(attach_is_idle(attach), "a fresh attachment is idle");
 }
 
@@ -192,6 +212,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     struct hello heard;
     struct greet greet = GREET_NONE;
     struct greet_gift gift;
+    const struct attach_known none_known = {.mapping = NULL};
     struct attach *attach = NULL;
     uint32_t none = 0;
     uint32_t free_before = count_fds();
@@ -207,7 +228,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     /* A refusal that says "busy" is no answer yet, but its handshake is over. */
     target_must(greet.socket < 0, "the handshake is over");
     if (status == STATUS_OK) {
-        status = attach_open(&hello, &gift, 1, NULL, &attach);
+        status = attach_open(&hello, &gift, 1, &none_known, &attach);
         target_must((status == STATUS_OK) == (attach != NULL), "an attachment, or a refusal");
     }
     if (attach != NULL) {

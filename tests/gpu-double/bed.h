@@ -19,6 +19,7 @@ struct bed {
     struct driver driver;
     struct gpu gpu;
     struct driver_context *former;
+    bool forgiven; /* the double's violations are on purpose here; by whoever opened it */
     char why[BED_WHY];
 };
 

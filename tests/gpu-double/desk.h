@@ -19,6 +19,10 @@ struct desk {
  * the process on failure. */
 void desk_open(
     struct desk *desk, struct child_page *page, const struct daemon *daemon, uint32_t flags);
+
+/* The same, with a handle that reads and writes the sidecar's memory of that device in place. */
+void desk_open_in_place(struct desk *desk, struct child_page *page, const struct daemon *daemon);
+
 void desk_close(struct desk *desk);
 
 #endif

@@ -137,6 +137,7 @@ def child(body):
     pid = os.fork()
     if pid == 0:
         try:
+            signal.alarm(int(PATIENCE_S))  # a child that hangs is a failure
             body()
             os._exit(0)
         except BaseException as error:  # told by the exit status, and here

@@ -103,6 +103,17 @@ class Async(bed.WithSidecar):
             self.run_async(self.client.wait_async(self.keys[0], 0.0))
         self.assertEqual(len(os.listdir("/proc/self/fd")), before)
 
+    def test_a_forked_child_is_told(self):
+        def body():
+            try:
+                asyncio.run(self.client.wait_async(self.keys[0], 1.0))
+            except cistern.Forked:
+                return
+            raise AssertionError("the parent's client waited in the child")
+
+        with self.client._answers._lock, bed.child(body):
+            pass
+
     def test_a_sidecar_that_dies_answers_no_more(self):
         mine = bed.Sidecar()
         self.addCleanup(mine.close)

@@ -16,7 +16,7 @@ PATH = re.compile(r"(?<![\w./}>)*\]$&'-])(?<!\w\")/([a-z][a-z0-9_.-]*)/[\w.-]")
 HOST = re.compile(r"\b[a-z0-9-]+\.(internal|corp|local|lan|intranet)\b")
 LINK = re.compile(r"https?://(?:[^/\s\"'@]*@)?([\w.-]+)")
 PUBLIC = re.compile(r"(^|\.)(github\.com|kernel\.org|arxiv\.org|debian\.org|readthedocs\.io|"
-                    r"nvidia\.com|ietf\.org|apache\.org|wikipedia\.org|doi\.org)$")
+                    r"nvidia\.com|ietf\.org|w3\.org|apache\.org|wikipedia\.org|doi\.org)$")
 
 
 def sizes(source):

@@ -14,9 +14,10 @@ BELOW = {
 }
 # Inside the sidecar: each row may include itself and the rows before.
 SIDECAR = (
-    ("config", "keep", "log", "loop", "host", "uring", "moment"),
+    ("channel", "config", "keep", "log", "loop", "host", "uring", "moment"),
     ("tier",),
     ("block", "peer"),
+    ("device",),
     ("session", "http", "metrics"),
     ("recover",),
     ("server",),

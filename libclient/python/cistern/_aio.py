@@ -58,9 +58,10 @@ class Answers:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[tuple[int, int]] = loop.create_future()
         cookie = next(self._cookies)
+        number = self._handle.fileno()  # raises in a forked child, where the lock may never open
         with self._lock:
             if loop not in self._readers:
-                self._readers[loop] = _Reader(loop, self._handle.fileno(), self._drain)
+                self._readers[loop] = _Reader(loop, number, self._drain)
             self._readers[loop].waiting += 1
             self._questions[cookie] = _Question(loop, future, key)
         try:

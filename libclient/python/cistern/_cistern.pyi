@@ -30,6 +30,8 @@ class Tensor:
     @property
     def readonly(self) -> bool: ...
     @property
+    def on_device(self) -> bool: ...
+    @property
     def live(self) -> bool: ...
     def cast(self, dtype: str, shape: Sequence[int] | None = ..., offset: int = ...) -> Tensor: ...
     def numpy(self) -> Any: ...
@@ -40,7 +42,7 @@ class Tensor:
     def __dlpack__(
         self,
         *,
-        stream: None = ...,
+        stream: int | None = ...,
         max_version: tuple[int, int] | None = ...,
         dl_device: tuple[int, int] | None = ...,
         copy: bool | None = ...,

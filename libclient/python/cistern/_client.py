@@ -145,6 +145,8 @@ class Client:
     isolated  write through private staging; blocks are mapped read-only
     late_writes  a GPU or a disk writes into slots: they rest for a while if this process dies
     checksum  commits carry a checksum, get() verifies it
+    device    the GPU whose part of the pool is read in place: 'auto' (the first that this process
+              sees, if any), or a UUID as nvidia-smi -L prints it; None: host memory alone
     timeout   seconds that attaching may take
 
     Raises NoServer, NamespaceDiffers, VersionDiffers, Denied, LimitReached, Invalid. Threads: any,
@@ -154,7 +156,7 @@ class Client:
 
     def __init__(self, space: Namespace, socket: str | None = None, *, threads: int = 4,
                  pins: int = 1024, grants: int = 4, isolated: bool = False,
-                 late_writes: bool = False, checksum: bool = False,
+                 late_writes: bool = False, checksum: bool = False, device: str | None = None,
                  timeout: float = 1.0) -> None:
         for name, value in (("threads", threads), ("pins", pins), ("grants", grants)):
             if not 0 < value < 1 << 32:
@@ -166,7 +168,7 @@ class Client:
             space.engine, space.tenant, space.secret, space.block_tokens, space.block_bytes,
             space.layers, space.heads, space.head_size, space.tp_rank, space.tp_size,
             space.pp_rank, space.pp_size, socket, flags, threads, pins, grants,
-            nanoseconds(timeout))
+            nanoseconds(timeout), device)
         self._answers = Answers(self._handle)
 
     def close(self) -> None:

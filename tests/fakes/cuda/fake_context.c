@@ -3,6 +3,7 @@
 
 #include "tests/fakes/cuda/fake_device.h"
 #include "tests/fakes/cuda/fake_legacy.h"
+#include "tests/fakes/cuda/fake_module.h"
 #include "tests/fakes/cuda/fake_settings.h"
 #include "tests/fakes/cuda/fake_stream.h"
 
@@ -60,6 +61,7 @@ int fake_cuDevicePrimaryCtxRelease(int device)
     if (--context->held == 0) {
         fake_stream_end(context);
         fake_legacy_end(context);
+        fake_module_end(context);
         context->null_stream = NULL;
     }
     return fake_entry_leave(DRIVER_SUCCESS);

@@ -27,6 +27,7 @@ static const struct {
 } entries[] = {
 #define ENTRY(need, field, name, version, parameters) {name, version, (void (*)(void))fake_##field},
 #include "cuda/driver.def"
+#include "tests/fakes/cuda/module.def"
 #undef ENTRY
 };
 

@@ -3,7 +3,7 @@
  *   cuGetProcAddress_v2 ─▶ table of driver.def ─▶ fake_cuMemCreate() { enter; …; leave }
  *
  * The prototypes below are made from driver.def, so the compiler compares ours with what cuda/
- * calls.
+ * calls; and from module.def, for the tests' own kernels.
  */
 #ifndef CISTERN_TESTS_FAKES_CUDA_FAKE_ENTRY_H
 #define CISTERN_TESTS_FAKES_CUDA_FAKE_ENTRY_H
@@ -12,15 +12,20 @@
 
 #include <stdbool.h>
 
+struct driver_module;
+struct driver_function;
+
 enum fake_entry {
 #define ENTRY(need, field, name, version, parameters) FAKE_##field,
 #include "cuda/driver.def"
+#include "tests/fakes/cuda/module.def"
 #undef ENTRY
     FAKE_ENTRIES
 };
 
 #define ENTRY(need, field, name, version, parameters) int fake_##field parameters;
 #include "cuda/driver.def"
+#include "tests/fakes/cuda/module.def"
 #undef ENTRY
 
 enum fake_needs {

@@ -2,6 +2,7 @@
 #include "tests/fakes/cuda/fake_lock.h"
 
 #include <stdbool.h>
+#include <time.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t progress = PTHREAD_COND_INITIALIZER;
@@ -37,4 +38,13 @@ void fake_lock_await_progress(void)
 void fake_lock_progress(void)
 {
     (void)pthread_cond_broadcast(&progress);
+}
+
+void fake_lock_nap(uint64_t nanoseconds)
+{
+    struct timespec nap = {
+        .tv_sec = (time_t)(nanoseconds / 1000000000), .tv_nsec = (long)(nanoseconds % 1000000000)};
+    fake_lock_drop();
+    (void)nanosleep(&nap, NULL);
+    fake_lock_take();
 }

@@ -7,6 +7,7 @@
 #define CISTERN_TESTS_FAKES_CUDA_FAKE_LOCK_H
 
 #include <pthread.h>
+#include <stdint.h>
 
 void fake_lock_take(void);
 void fake_lock_drop(void);
@@ -16,6 +17,9 @@ void fake_lock_mind_forks(void);
 
 /* Under the lock: sleep until `condition` is signalled. */
 void fake_lock_wait(pthread_cond_t *condition);
+
+/* Under the lock: let go of it for so long. */
+void fake_lock_nap(uint64_t nanoseconds);
 
 /* Under the lock: sleep until an operation is done; say that one is. */
 void fake_lock_await_progress(void);

@@ -3,6 +3,7 @@
 
 #include "tests/fakes/cuda/fake_event.h"
 #include "tests/fakes/cuda/fake_host.h"
+#include "tests/fakes/cuda/fake_kernel.h"
 #include "tests/fakes/cuda/fake_lock.h"
 #include "tests/fakes/cuda/fake_region.h"
 #include "tests/fakes/cuda/fake_stream.h"
@@ -11,7 +12,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 struct fake_operation *fake_operation_make(
     enum fake_kind kind, enum fake_entry entry, size_t range_count)
@@ -74,14 +74,9 @@ bool fake_operation_may(const struct driver_stream *stream, uint64_t address, ui
 static void be_late(void)
 {
     uint64_t delay_us = fake_settings_read()->delay_us;
-    if (delay_us == 0) {
-        return;
+    if (delay_us > 0) {
+        fake_lock_nap(delay_us * 1000);
     }
-    struct timespec delay = {
-        .tv_sec = (time_t)(delay_us / 1000000), .tv_nsec = (long)(delay_us % 1000000 * 1000)};
-    fake_lock_drop();
-    (void)nanosleep(&delay, NULL);
-    fake_lock_take();
 }
 
 static bool may_touch(const struct driver_stream *stream, const struct fake_operation *operation)
@@ -109,12 +104,20 @@ static void touch(const struct driver_stream *stream, const struct fake_operatio
         if (range->from != 0) {
             fake_track_access(&doer, range->from, range->bytes, false);
         }
-        fake_track_access(&doer, range->to, range->bytes, true);
+        if (range->to != 0) {
+            fake_track_access(&doer, range->to, range->bytes, true);
+        }
+        if (operation->kind == FAKE_KERNEL) {
+            continue; /* it computes once all its ranges are known to be in order */
+        }
         if (operation->kind == FAKE_FILL) {
             memset(fake_region_pointer(range->to), (int)operation->value, range->bytes);
         } else {
             memmove(fake_region_pointer(range->to), fake_region_pointer(range->from), range->bytes);
         }
+    }
+    if (operation->kind == FAKE_KERNEL) {
+        fake_kernel_run(operation);
     }
 }
 
@@ -141,6 +144,7 @@ void fake_operation_run(struct driver_stream *stream, struct fake_operation *ope
     case FAKE_COPY:
     case FAKE_FILL:
     case FAKE_WRITE:
+    case FAKE_KERNEL:
         be_late();
         break;
     case FAKE_CALL:
@@ -152,6 +156,8 @@ void fake_operation_run(struct driver_stream *stream, struct fake_operation *ope
     }
     if (operation->is_revoked || !may_touch(stream, operation)) {
         fake_context_break(stream->context, DRIVER_ILLEGAL_ADDRESS);
+    } else if (operation->kind == FAKE_KERNEL && !fake_kernel_is_aligned(operation)) {
+        fake_context_break(stream->context, FAKE_MISALIGNED);
     } else if (operation->kind == FAKE_CALL) {
         call(stream, operation);
     } else if (operation->kind == FAKE_WRITE) {

@@ -12,8 +12,18 @@ enum fake_kind {
     FAKE_AWAIT, /* another stream's point */
     FAKE_CALL, /* a function of the host */
     FAKE_WRITE, /* a word of the timeline */
-    FAKE_WAIT
+    FAKE_WAIT,
+    FAKE_KERNEL /* of the tests: its ranges say what it touches */
 };
+
+enum fake_kernel {
+#define KERNEL(field, name, parameters) FAKE_KERNEL_##field,
+#include "tests/fakes/cuda/kernel.def"
+#undef KERNEL
+    FAKE_KERNELS
+};
+
+#define FAKE_PARAMETERS 5u
 
 #define FAKE_TO_DEVICE 1u
 #define FAKE_FROM_DEVICE 2u
@@ -33,6 +43,8 @@ struct fake_operation {
     void (*call)(void *context);
     void *context;
     uint64_t value; /* FILL: a byte; WRITE, WAIT: the word */
+    enum fake_kernel kernel;
+    uint64_t parameter[FAKE_PARAMETERS]; /* KERNEL: as they were when it was launched */
     bool is_revoked; /* its memory was taken away meanwhile */
     unsigned sides; /* FAKE_…_DEVICE: which of the two cannot be plain host memory */
     size_t count;

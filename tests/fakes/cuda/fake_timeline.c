@@ -10,7 +10,6 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define LOOK_NS 20000
 
@@ -66,13 +65,6 @@ void fake_timeline_write(struct driver_stream *stream, const struct fake_operati
     }
 }
 
-static void nap(void)
-{
-    fake_lock_drop();
-    (void)nanosleep(&(struct timespec){.tv_nsec = LOOK_NS}, NULL);
-    fake_lock_take();
-}
-
 /* False: the word cannot be read any more. */
 static bool look(const struct driver_stream *stream, uint64_t address, uint64_t *out_value)
 {
@@ -102,7 +94,7 @@ void fake_timeline_wait(struct driver_stream *stream, const struct fake_operatio
         }
         while (atomic_load(fake_ledger_generation()) == generation &&
                stream->context->sticky == DRIVER_SUCCESS) {
-            nap();
+            fake_lock_nap(LOOK_NS);
         }
     }
 }

@@ -235,6 +235,12 @@ void double_store(
     struct double_server *server, const struct cistern_key *key, uint8_t fill, uint32_t bytes)
 {
     double_add_cold(server, key);
+    double_keep(server, key, fill, bytes);
+}
+
+void double_keep(
+    struct double_server *server, const struct cistern_key *key, uint8_t fill, uint32_t bytes)
+{
     (void)pthread_mutex_lock(&server->lock);
     uint32_t at = 0;
     while (at < DOUBLE_STORED && server->stored[at].used) {

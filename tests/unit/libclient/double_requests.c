@@ -42,17 +42,6 @@ void double_event(struct double_server *server, uint32_t session, const struct r
     }
 }
 
-bool double_is_hot(const struct double_server *server, const struct key *key)
-{
-    for (uint32_t i = 0; i < DOUBLE_SLOTS; i++) {
-        const struct slot_line *line = &server->view.lines[i];
-        if (slot_state_of(slot_load_state(line)) == SLOT_VALID && slot_holds(line, key, 1)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void answer_waiter(struct double_server *server, struct double_waiter *waiter, int status)
 {
     struct reply answer = {
@@ -82,51 +71,83 @@ static void became_hot(struct double_server *server, const struct key *key)
     }
 }
 
+/* Behind the end by a byte; of slabs that lie apart, in two of them. */
+static uint64_t wild_offset(const struct double_device *device)
+{
+    uint64_t slabs = device->kind == HELLO_SLABS_FD ? DOUBLE_SLABS : 1;
+    return slabs * device->slab_bytes - DOUBLE_BLOCK + 1;
+}
+
 static void lend(
     struct double_server *server, uint32_t session, uint32_t seat, const struct request *request)
 {
     bool isolated = server->sessions[session].isolated;
+    bool device = (request->flags & REQUEST_DEVICE) != 0;
+    uint32_t first = device ? DOUBLE_OWN : 0;
+    uint32_t end = device ? DOUBLE_SLOTS_ALL : DOUBLE_SLOTS;
+    uint32_t flags = device ? REPLY_DEVICE : 0;
     struct reply answer = {.type = REPLY_GRANT, .cookie = request->cookie, .bytes = DOUBLE_BLOCK};
-    uint32_t left = request->count;
-    for (uint32_t i = 0; server->lends == 0 && left > 0 && i < DOUBLE_SLOTS; i++) {
+    uint32_t left = device && !server->sessions[session].device ? 0 : request->count;
+    for (uint32_t i = first; server->lends == 0 && left > 0 && i < end; i++) {
         struct slot_line *line = &server->view.lines[i];
         if (slot_state_of(slot_load_state(line)) != SLOT_FREE) {
             continue;
         }
         answer.slot = i;
         answer.generation = slot_reserve(line, SLOT_RESERVED);
-        answer.offset = (uint64_t)i * DOUBLE_BLOCK;
+        answer.offset = (uint64_t)(i - first) * DOUBLE_BLOCK;
         if (server->faults.wild_grants) {
-            answer.offset = (isolated ? 1 : 2) * server->pool.bytes;
+            answer.offset =
+                device ? wild_offset(server->device) : (isolated ? 1 : 2) * server->pool.bytes;
         }
-        answer.flags = --left == 0 ? REPLY_LAST : 0;
+        answer.flags = flags | (--left == 0 ? REPLY_LAST : 0);
         double_reply(server, session, seat, &answer);
     }
     if (left > 0) {
         answer.status = server->lends == 0 ? STATUS_BUSY : server->lends;
-        answer.flags = REPLY_LAST;
+        answer.flags = flags | REPLY_LAST;
         double_reply(server, session, seat, &answer);
     }
 }
 
+static bool is_hot_within(
+    const struct double_server *server, const struct key *key, uint32_t first, uint32_t end)
+{
+    for (uint32_t i = first; i < end; i++) {
+        const struct slot_line *line = &server->view.lines[i];
+        if (slot_state_of(slot_load_state(line)) == SLOT_VALID && slot_holds(line, key, 1)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool double_is_hot(const struct double_server *server, const struct key *key)
+{
+    return is_hot_within(server, key, 0, DOUBLE_SLOTS);
+}
+
 static void publish(struct double_server *server, uint32_t session, const struct request *request)
 {
-    struct slot_line *line = &server->view.lines[request->slot % DOUBLE_SLOTS];
+    struct slot_line *line = &server->view.lines[request->slot % DOUBLE_SLOTS_ALL];
     uint64_t word = slot_load_state(line);
-    if (request->slot >= DOUBLE_SLOTS || slot_state_of(word) != SLOT_RESERVED ||
+    if (request->slot >= DOUBLE_SLOTS_ALL || slot_state_of(word) != SLOT_RESERVED ||
         slot_generation_of(word) != request->generation) {
         return;
     }
-    if (double_is_hot(server, &request->key)) {
+    bool device = request->slot >= DOUBLE_SLOTS;
+    uint32_t first = device ? DOUBLE_OWN : 0;
+    if (is_hot_within(server, &request->key, first, device ? DOUBLE_SLOTS_ALL : DOUBLE_SLOTS)) {
         slot_free(line);
         return;
     }
     struct slot_content content = {
         .key = request->key,
-        .offset = (uint64_t)request->slot * DOUBLE_BLOCK,
+        .offset = (uint64_t)(request->slot - first) * DOUBLE_BLOCK,
         .bytes = (uint32_t)request->bytes,
         .space = 1,
         .checksum = request->checksum,
+        .tier = (uint8_t)(device ? slot_tier_of_device(1) : SLOT_TIER_HOST),
         .flags = (request->flags & REQUEST_CHECKSUM) != 0 ? SLOT_CHECKSUM : 0,
     };
     if (server->sessions[session].isolated) {
@@ -140,7 +161,7 @@ static void publish(struct double_server *server, uint32_t session, const struct
 
 static void take_back(struct double_server *server, const struct request *request)
 {
-    struct slot_line *line = &server->view.lines[request->slot % DOUBLE_SLOTS];
+    struct slot_line *line = &server->view.lines[request->slot % DOUBLE_SLOTS_ALL];
     uint64_t word = slot_load_state(line);
     if (slot_state_of(word) == SLOT_RESERVED && slot_generation_of(word) == request->generation) {
         slot_free(line);

@@ -40,6 +40,8 @@ static int make_session(struct double_server *server, struct double_session *ses
         session->shape.seats = server->faults.seats_max;
     }
     session->isolated = (hello->flags & HELLO_ISOLATED) != 0;
+    session->device = server->device != NULL && server->device->status == 0 &&
+                      (hello->flags & HELLO_DEVICE) != 0 && !session->isolated;
     session->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     session->staging = SEGMENT_NONE;
     uint64_t client_bytes = lane_client_bytes(&session->shape);
@@ -77,10 +79,38 @@ static int make_session(struct double_server *server, struct double_session *ses
     return status;
 }
 
+/* What the welcome says of the device. */
+static void offer(const struct double_server *server, const struct double_session *session,
+    const struct hello *hello, struct welcome *welcome)
+{
+    const struct double_device *device = server->device;
+    if (device != NULL && device->status != 0 && (hello->flags & HELLO_DEVICE) != 0) {
+        welcome->device_status = device->status;
+        (void)snprintf(welcome->why, sizeof welcome->why, "%s", device->why);
+    }
+    if (session->device) {
+        welcome->device_first = DOUBLE_OWN;
+        welcome->device_slots = DOUBLE_DEVICE_SLOTS;
+        welcome->device_slabs = DOUBLE_SLABS;
+        welcome->device_kind = device->kind;
+        welcome->device_grants = device->grants != 0 ? device->grants : welcome->grants;
+        welcome->device_bytes = DOUBLE_SLABS * device->slab_bytes;
+        welcome->device_slab_bytes = device->slab_bytes;
+        welcome->device_pool = device->pool;
+        welcome->fds += device->kind == HELLO_SLABS_FD ? DOUBLE_SLABS : 0;
+        memcpy(welcome->device_ipc, device->ipc, sizeof device->ipc);
+    }
+    for (uint32_t i = 0; device != NULL && i < CHECK_COUNT(device->lie); i++) {
+        const struct double_lie *lie = &device->lie[i];
+        memcpy((char *)welcome + lie->at, &lie->value, lie->bytes);
+    }
+}
+
 static void greet(struct double_server *server, uint32_t at, const struct hello *hello)
 {
     struct double_session *session = &server->sessions[at];
     struct welcome welcome;
+    server->heard = *hello;
     if (server->faults.refuse != 0 || make_session(server, session, hello, &welcome) != STATUS_OK) {
         welcome = (struct welcome){
             .magic = HELLO_MAGIC, .abi = LAYOUT_ABI, .status = server->faults.refuse};
@@ -90,13 +120,18 @@ static void greet(struct double_server *server, uint32_t at, const struct hello 
         session->socket = -1;
         return;
     }
-    int fds[HELLO_FD_MAX] = {segment_open_readonly(&server->index), session->bell,
+    uint32_t count = welcome.fds - (server->faults.wrong_fds ? 1 : 0);
+    offer(server, session, hello, &welcome);
+    int fds[HELLO_FD_MAX + DOUBLE_SLABS] = {segment_open_readonly(&server->index), session->bell,
         session->client.fd, segment_open_readonly(&session->server), server->pool.fd,
         session->staging.fd};
     if (session->isolated) {
         fds[HELLO_FD_POOL] = segment_open_readonly(&server->pool);
     }
-    uint32_t count = welcome.fds - (server->faults.wrong_fds ? 1 : 0);
+    if (session->device && server->device->kind == HELLO_SLABS_FD) {
+        memcpy(&fds[HELLO_FD_STAGING], server->device->fds, sizeof server->device->fds);
+        count += DOUBLE_SLABS;
+    }
     (void)hello_send(session->socket, &welcome, sizeof welcome, fds, count);
     (void)close(fds[HELLO_FD_INDEX]);
     (void)close(fds[HELLO_FD_LANE_SERVER]);
@@ -208,7 +243,14 @@ static void *run(void *argument)
 void double_start(struct double_server *server, const char *path, uint64_t epoch,
     const struct double_faults *faults)
 {
+    double_start_with(server, path, epoch, faults, NULL);
+}
+
+void double_start_with(struct double_server *server, const char *path, uint64_t epoch,
+    const struct double_faults *faults, const struct double_device *device)
+{
     memset((void *)server, 0, sizeof *server);
+    server->device = device;
     (void)snprintf(server->path, sizeof server->path, "%s", path);
     server->faults = faults == NULL ? (struct double_faults){0} : *faults;
     server->epoch = epoch;
@@ -216,10 +258,10 @@ void double_start(struct double_server *server, const char *path, uint64_t epoch
         server->sessions[i].socket = -1;
     }
     uint64_t pool_bytes = (uint64_t)DOUBLE_SLOTS * DOUBLE_BLOCK;
-    uint64_t index_bytes = layout_index_bytes(DOUBLE_SLOTS, DOUBLE_STORED);
+    uint64_t index_bytes = layout_index_bytes(DOUBLE_SLOTS_ALL, DOUBLE_STORED);
     assert_int_equal(segment_make("double-pool", pool_bytes, false, &server->pool), STATUS_OK);
     assert_int_equal(segment_make("double-index", index_bytes, false, &server->index), STATUS_OK);
-    layout_index_init(server->index.base, DOUBLE_SLOTS, DOUBLE_STORED, pool_bytes, epoch);
+    layout_index_init(server->index.base, DOUBLE_SLOTS_ALL, DOUBLE_STORED, pool_bytes, epoch);
     assert_int_equal(layout_index_view(server->index.base, index_bytes, &server->view), STATUS_OK);
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     (void)snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
@@ -283,6 +325,21 @@ uint32_t double_add(
     return slot;
 }
 
+void double_add_on(struct double_server *server, const struct cistern_key *key, uint32_t slot,
+    uint64_t offset, uint32_t bytes)
+{
+    struct slot_content content = {.offset = offset,
+        .bytes = bytes,
+        .space = 1,
+        .tier = (uint8_t)slot_tier_of_device((slot - DOUBLE_SLOTS) / DOUBLE_DEVICE_SLOTS)};
+    memcpy(&content.key, key, sizeof content.key);
+    (void)pthread_mutex_lock(&server->lock);
+    (void)slot_reserve(&server->view.lines[slot], SLOT_LOADING);
+    (void)slot_publish(&server->view.lines[slot], &content);
+    assert_true(hint_add(&server->view, &content.key, HINT_HOT, slot));
+    (void)pthread_mutex_unlock(&server->lock);
+}
+
 void double_add_cold(struct double_server *server, const struct cistern_key *key)
 {
     struct key copy;
@@ -315,7 +372,7 @@ uint32_t double_count_lent(struct double_server *server)
 {
     uint32_t count = 0;
     (void)pthread_mutex_lock(&server->lock);
-    for (uint32_t i = 0; i < DOUBLE_SLOTS; i++) {
+    for (uint32_t i = 0; i < DOUBLE_SLOTS_ALL; i++) {
         enum slot_state state = slot_state_of(slot_load_state(&server->view.lines[i]));
         count += state == SLOT_RESERVED || state == SLOT_LOADING;
     }

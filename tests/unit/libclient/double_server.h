@@ -19,6 +19,12 @@
 
 #define DOUBLE_SLOTS 512u
 #define DOUBLE_BLOCK 4096u
+/* Behind the host's slots come those of two devices; sessions have the second one. */
+#define DOUBLE_DEVICE_SLOTS 64u
+#define DOUBLE_OTHERS DOUBLE_SLOTS
+#define DOUBLE_OWN (DOUBLE_SLOTS + DOUBLE_DEVICE_SLOTS)
+#define DOUBLE_SLOTS_ALL (DOUBLE_SLOTS + 2 * DOUBLE_DEVICE_SLOTS)
+#define DOUBLE_SLABS 2u
 #define DOUBLE_SESSIONS 8u
 #define DOUBLE_WAITERS 64u
 #define DOUBLE_CLAIMS 64u
@@ -37,6 +43,26 @@ struct double_faults {
     uint32_t seats_max; /* grants fewer seats than asked */
     bool wild_grants; /* grants point outside the pool */
     bool late_welcome; /* answers the second hello only */
+};
+
+/* A field of the welcome that goes out with another value. */
+struct double_lie {
+    size_t at;
+    size_t bytes; /* 0: no lie */
+    uint64_t value; /* little-endian, as everything here */
+};
+
+/* Memory of a device, which the test made: the sessions that ask for the device get it. */
+struct double_device {
+    uint32_t kind; /* enum hello_slabs; DOUBLE_SLABS of them */
+    uint64_t slab_bytes;
+    uint64_t pool; /* the welcome's device_pool */
+    int fds[DOUBLE_SLABS]; /* borrowed */
+    uint8_t ipc[DOUBLE_SLABS][HELLO_IPC];
+    uint32_t grants; /* 0: as many as of the host */
+    int32_t status; /* not 0: there is none, though it is asked for */
+    const char *why;
+    struct double_lie lie[2]; /* all zero: none */
 };
 
 struct double_waiter {
@@ -125,12 +151,14 @@ struct double_session {
     struct ring_reader requests[LANE_SEATS_MAX];
     struct ring_writer replies[LANE_SEATS_MAX];
     struct ring_writer events;
+    bool device; /* it has the device */
     struct space space;
 };
 
 struct double_server {
     char path[100];
     struct double_faults faults;
+    const struct double_device *device; /* NULL: it has none */
     int door;
     uint64_t epoch;
     struct segment index;
@@ -145,6 +173,7 @@ struct double_server {
     bool mute; /* reads no requests */
     int32_t lends; /* the status of grant requests; 0: it lends */
     bool goodbye_heard;
+    struct hello heard; /* the last one */
     uint32_t aborts;
     uint32_t sleep_number;
     struct double_session sessions[DOUBLE_SESSIONS];
@@ -160,6 +189,10 @@ struct double_server {
 void double_start(struct double_server *server, const char *path, uint64_t epoch,
     const struct double_faults *faults);
 
+/* The same with a device, which stays the caller's. */
+void double_start_with(struct double_server *server, const char *path, uint64_t epoch,
+    const struct double_faults *faults, const struct double_device *device);
+
 /* End it: hang-ups, memory unmapped. Clients keep their mappings. The first raises the epoch in
  * them, as a sidecar does that stops; the second does not, as one that was killed. */
 void double_stop(struct double_server *server);
@@ -169,11 +202,20 @@ void double_crash(struct double_server *server);
 uint32_t double_add(
     struct double_server *server, const struct cistern_key *key, uint8_t fill, uint32_t bytes);
 
+/* Publish a block in a slot of a device, under its tier, at `offset` in its memory, which the test
+ * fills. */
+void double_add_on(struct double_server *server, const struct cistern_key *key, uint32_t slot,
+    uint64_t offset, uint32_t bytes);
+
 /* Add a hint of a cold block that no tier has. */
 void double_add_cold(struct double_server *server, const struct cistern_key *key);
 
 /* Add a cold block: its hint, and `bytes` times `fill` for who fetches it. */
 void double_store(
+    struct double_server *server, const struct cistern_key *key, uint8_t fill, uint32_t bytes);
+
+/* The same without a hint: a block that the server finds by itself. */
+void double_keep(
     struct double_server *server, const struct cistern_key *key, uint8_t fill, uint32_t bytes);
 
 /* What of fetches was seen so far. */

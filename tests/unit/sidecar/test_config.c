@@ -155,6 +155,13 @@ static void a_mistake_in_the_file_is_refused_with_its_line(void **state)
         {"nvme_key_file = /etc/a:/etc/b\n", ":1:", "1 at most"},
         {"nvme_codec = gzip\n", ":1:", "raw|zstd"},
         {"nvme_size = 1MiB\n", ":1:", "64MiB to"},
+        {"device = GPU-\n", ":1:", "nvidia-smi -L"},
+        {"device = GPU-12,\n", ":1:", "\"\" is no device"},
+        {"device = 0x12\n", ":1:", "auto, all, none"},
+        {"device = auto,GPU-12\n", ":1:", "is no device"},
+        {"device = 0,1,2,3,4,5,6,7,8,9,a,b,c,d,e,f,00\n", ":1:", "16 at most"},
+        {"device_handles = fabric\n", ":1:", "vmm|legacy"},
+        {"device_pool = 5TiB\n", ":1:", "0B to 4TiB"},
         {"allow_users = self,no-such-user-here\n", ":1:", "no user"},
         {"allow_users = self root\n", ":1:", "comma"},
         {"allow_users = self,\n", ":1:", "no user"},
@@ -229,6 +236,25 @@ static void paths_are_a_list_with_colons_and_may_be_none(void **state)
     expect_refusal(fixture, load(fixture, flag, NULL, NULL), "flag", "shorter paths");
 }
 
+static void devices_are_a_word_or_names_with_commas(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(load(fixture, NULL, NULL, NULL), STATUS_OK);
+    assert_string_equal(fixture->config.device, "auto");
+    assert_int_equal(fixture->config.device_pool_bytes, 0);
+    assert_int_equal(fixture->config.device_promote, CONFIG_PROMOTE_SECOND_USE);
+    write_file(fixture, "device = GPU-1f8a2c03,mig-00,4D\ndevice_handles=legacy\n"
+                        "device_promote=never\n");
+    assert_int_equal(load(fixture, "--device-wait=0", NULL, NULL), STATUS_OK);
+    assert_string_equal(fixture->config.device, "GPU-1f8a2c03,mig-00,4D");
+    assert_int_equal(fixture->config.device_handles, CONFIG_HANDLES_LEGACY);
+    assert_int_equal(fixture->config.device_promote, CONFIG_PROMOTE_NEVER);
+    assert_int_equal(fixture->config.device_wait_ns, 0);
+    char flag[256];
+    (void)snprintf(flag, sizeof flag, "--device=%0*d", (int)CONFIG_DEVICES_BYTES, 0);
+    expect_refusal(fixture, load(fixture, flag, NULL, NULL), "flag", "write beginnings");
+}
+
 static void dashes_and_underscores_name_the_same_flag(void **state)
 {
     struct fixture *fixture = *state;
@@ -243,7 +269,8 @@ static void what_is_printed_reads_back_as_the_same_values(void **state)
     write_file(fixture, "allow_users = 1,2,3,4294967294,5,6,7,8,9,10,11,12,13,14,15,16\npool=3MiB\n"
                         "socket=/tmp/a-rather-long-name-of-a-socket-in-a-folder/cistern.sock\n"
                         "socket_mode=7\nclaim=1500ms\nnuma_node=3\nquarantine=0\n"
-                        "nvme=/mnt/one:/mnt/two\nnvme_size=3GiB\nnvme_key_file=/etc/key\n");
+                        "nvme=/mnt/one:/mnt/two\nnvme_size=3GiB\nnvme_key_file=/etc/key\n"
+                        "device=GPU-12,MIG-34\ndevice_pool=3GiB\ndevice_promote=always\n");
     assert_int_equal(load(fixture, "--poll=20us", "--explain", NULL), STATUS_OK);
     struct config first = fixture->config;
     FILE *file = fopen(fixture->file, "we");
@@ -289,6 +316,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(help_works_though_the_file_is_broken, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             paths_are_a_list_with_colons_and_may_be_none, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(devices_are_a_word_or_names_with_commas, set_up, tear_down),
         cmocka_unit_test_setup_teardown(
             dashes_and_underscores_name_the_same_flag, set_up, tear_down),
         cmocka_unit_test_setup_teardown(

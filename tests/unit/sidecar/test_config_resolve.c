@@ -114,6 +114,11 @@ static void values_that_do_not_fit_together_are_refused_and_change_nothing(void 
         {"--nvme=/tmp", "--nvme-region=48MiB", "nvme_region is not a power of two"},
         {"--nvme-size=1GiB", "--nvme-region=512MiB", "fewer than 4 regions"},
         {"--nvme-key-file=/etc/key", NULL, "nvme is empty"},
+        {"--device-pool=65MiB", "--extent=1MiB", "device_pool = 64MiB"},
+        {"--device-pool=16MiB", "--extent=1MiB", "write device_pool = 64MiB"},
+        {"--device-pool=384MiB", "--extent=256MiB", "slabs of 256 MiB; write device_pool = 256MiB"},
+        {"--device-pool=4TiB", "--slot-min=4KiB", "pools would have 1075838976 slots"},
+        {"--device-pool=256MiB", "--slot-min=64MiB", "device_pool or grants_share larger"},
     };
     for (size_t i = 0; i < CHECK_COUNT(cases); i++) {
         char why[WHY];
@@ -127,6 +132,19 @@ static void values_that_do_not_fit_together_are_refused_and_change_nothing(void 
         }
         assert_memory_equal(&before, &config, sizeof config);
     }
+}
+
+static void without_a_device_pool_no_device_is_used(void **state)
+{
+    (void)state;
+    struct config config = resolved("--device=all", NULL, plain_host());
+    assert_int_equal(config_devices(&config), 0);
+    config = resolved("--device=none", "--device-pool=1GiB", plain_host());
+    assert_int_equal(config_devices(&config), 0);
+    config = resolved("--device=auto", "--device-pool=1GiB", plain_host());
+    assert_int_equal(config_devices(&config), 1);
+    config = resolved("--device=GPU-12,MIG-34,56", "--device-pool=1GiB", plain_host());
+    assert_int_equal(config_devices(&config), 3);
 }
 
 static void what_was_automatic_prints_as_auto_with_what_it_became(void **state)
@@ -168,6 +186,7 @@ int main(void)
         cmocka_unit_test(an_automatic_extent_divides_the_pool_that_was_given),
         cmocka_unit_test(the_server_does_not_poll_below_two_cpus),
         cmocka_unit_test(values_that_do_not_fit_together_are_refused_and_change_nothing),
+        cmocka_unit_test(without_a_device_pool_no_device_is_used),
         cmocka_unit_test(what_was_automatic_prints_as_auto_with_what_it_became),
         cmocka_unit_test(a_reload_takes_what_may_change_and_names_the_rest),
     };

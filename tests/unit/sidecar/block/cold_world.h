@@ -43,6 +43,8 @@ struct cold_world {
     struct cold_told told[COLD_HEARD];
     uint32_t told_count;
     uint32_t claims_ok; /* waits of claims that were told OK */
+    uint32_t claims_mine; /* that have the claim now */
+    uint32_t claims_miss; /* that were too late */
     bool deaf; /* no answer finds room */
 };
 
@@ -74,6 +76,8 @@ static inline void cold_claim(void *context, const struct claim_waiter *waiter,
     (void)key;
     (void)space;
     world->claims_ok += status == STATUS_OK ? 1 : 0;
+    world->claims_mine += status == STATUS_MINE ? 1 : 0;
+    world->claims_miss += status == STATUS_MISS ? 1 : 0;
 }
 
 static inline struct fetch_means cold_means(struct cold_world *world)
@@ -125,11 +129,11 @@ static inline bool cold_step(struct cold_world *world)
 }
 
 /* Device extents have no memory: nobody may look for their bytes. */
-static inline void cold_open_tiers(
-    struct cold_world *world, uint32_t host, uint32_t device, uint32_t per)
+static inline void cold_open_devices(
+    struct cold_world *world, uint32_t host, uint32_t devices, uint32_t device, uint32_t per)
 {
     *world = (struct cold_world){.now_ns = 1000 * COLD_MS};
-    fixture_open_tiers(&world->fixture, host, device, per, POLICY_LRU);
+    fixture_open_devices(&world->fixture, host, devices, device, per, POLICY_LRU);
     world->blocks = &world->fixture.blocks;
     world->pool = aligned_alloc(4096, (size_t)host * per * 4096);
     assert_non_null(world->pool);
@@ -142,6 +146,12 @@ static inline void cold_open_tiers(
     cold_space(world->blocks, COLD_SPACE, &space, 0);
     world->class = fixture_class(&world->fixture, COLD_BLOCK);
     world->now_ns += COLD_SEARCHED; /* nothing more is searched for */
+}
+
+static inline void cold_open_tiers(
+    struct cold_world *world, uint32_t host, uint32_t device, uint32_t per)
+{
+    cold_open_devices(world, host, device > 0, device, per);
 }
 
 static inline void cold_open(struct cold_world *world, uint32_t extents, uint32_t per)

@@ -19,6 +19,9 @@
 
 struct fixture {
     void *index;
+    uint64_t index_bytes;
+    void *ledger; /* NULL: none is kept */
+    struct blocks_limits limits;
     struct blocks blocks;
     /* A stand-in for the lanes: one thread's pin records, read by the real pin_sweep(). */
     _Atomic uint32_t pins[FIXTURE_PINS];
@@ -73,6 +76,8 @@ static inline void fixture_open_devices(struct fixture *fixture, uint32_t host, 
     uint32_t slots = blocks_slots(limits.pool_bytes, limits.device_bytes, limits.devices,
         limits.extent_bytes, limits.slot_bytes_min);
     uint64_t bytes = layout_index_bytes(slots, FIXTURE_COLD);
+    fixture->index_bytes = bytes;
+    fixture->limits = limits;
     fixture->index = aligned_alloc(LAYOUT_PAGE_BYTES, bytes);
     assert_non_null(fixture->index);
     memset(fixture->index, 0, bytes);
@@ -97,6 +102,7 @@ static inline void fixture_close(struct fixture *fixture)
 {
     blocks_close(&fixture->blocks);
     free(fixture->index);
+    free(fixture->ledger);
 }
 
 /* Keys that differ in every word. */

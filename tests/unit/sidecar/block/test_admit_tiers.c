@@ -181,6 +181,15 @@ static void a_parent_in_the_other_tier_is_not_missing(void **state)
     assert_true(nodes[lost].missing);
 }
 
+/* The host's copy, which may be gone, and those of two devices. */
+static void assert_costs(const uint32_t slots[3], enum policy_cost host, enum policy_cost device)
+{
+    const struct policy_node *nodes = fixture.blocks.policy_memory.nodes;
+    assert_int_equal(nodes[slots[0]].cost, host);
+    assert_int_equal(nodes[slots[1]].cost, device);
+    assert_int_equal(nodes[slots[2]].cost, device);
+}
+
 static void what_a_block_costs_is_told_to_all_its_copies(void **state)
 {
     (void)state;
@@ -195,14 +204,23 @@ static void what_a_block_costs_is_told_to_all_its_copies(void **state)
         slots[tier] = fixture_commit(&fixture, class, 1, NULL);
         other = fixture_commit(&fixture, class, 2, NULL);
     }
-    static const enum policy_cost costs[] = {POLICY_FETCH, POLICY_COMPUTE};
-    for (uint32_t i = 0; i < 2; i++) {
-        admit_cost(&fixture.blocks, &key, 1, costs[i]);
-        for (uint32_t tier = 0; tier < 3; tier++) {
-            assert_int_equal(nodes[slots[tier]].cost, costs[i]);
-        }
-        assert_int_equal(nodes[other].cost, POLICY_COMPUTE);
-    }
+    /* Host memory has what devices have. */
+    admit_cost(&fixture.blocks, &key, 1, false);
+    assert_costs(slots, POLICY_COMPUTE, POLICY_FETCH);
+    admit_cost(&fixture.blocks, &key, 1, true);
+    assert_costs(slots, POLICY_FETCH, POLICY_FETCH);
+    /* It leaves host memory, where it was known to lie below. */
+    evict(slots[0]);
+    assert_costs(slots, POLICY_FETCH, POLICY_FETCH);
+    admit_cost(&fixture.blocks, &key, 1, false);
+    assert_costs(slots, POLICY_FETCH, POLICY_COMPUTE);
+    /* It comes again, and goes without a copy below. */
+    slots[0] = fixture_commit(&fixture, 0, 1, NULL);
+    assert_costs(slots, POLICY_COMPUTE, POLICY_FETCH);
+    evict(slots[0]);
+    assert_costs(slots, POLICY_COMPUTE, POLICY_COMPUTE);
+    assert_int_equal(
+        nodes[other].cost, POLICY_FETCH); /* another key's, of which the host has one */
 }
 
 #define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)

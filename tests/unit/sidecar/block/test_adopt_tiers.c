@@ -213,6 +213,21 @@ static void what_a_lost_device_had_cannot_contradict(void **state)
     heir_check(&heir);
 }
 
+static void what_host_memory_has_too_is_no_loss_to_a_device(void **state)
+{
+    (void)state;
+    const struct policy_node *nodes;
+    uint32_t host = fixture_commit(&heir.fixture, classes[SLOT_TIER_HOST], 1, NULL);
+    uint32_t twin = fixture_commit(&heir.fixture, classes[SLOT_TIER_DEVICE], 1, NULL);
+    uint32_t only = fixture_commit(&heir.fixture, classes[SLOT_TIER_DEVICE], 2, NULL);
+    heir_die(&heir);
+    assert_int_equal(heir_succeed(&heir, &found), STATUS_OK);
+    nodes = heir_blocks(&heir)->policy_memory.nodes;
+    assert_int_equal(nodes[twin].cost, POLICY_FETCH);
+    assert_int_equal(nodes[host].cost, POLICY_COMPUTE);
+    assert_int_equal(nodes[only].cost, POLICY_COMPUTE);
+}
+
 #define IN_WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -223,6 +238,7 @@ int main(void)
         IN_WORLD(a_line_that_names_the_other_tier_is_garbage),
         IN_WORLD(an_extent_of_a_class_of_the_other_tier_gives_all_of_it_up),
         IN_WORLD(what_the_ledger_says_of_a_free_extent_is_no_contradiction),
+        IN_WORLD(what_host_memory_has_too_is_no_loss_to_a_device),
         IN_WORLD(of_a_lost_device_every_slot_is_free),
         IN_WORLD(what_a_lost_device_had_cannot_contradict),
     };

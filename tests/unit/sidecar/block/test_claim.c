@@ -281,6 +281,83 @@ static void test_every_wait_ends_once(void **state)
     arena_close(&world.arena);
 }
 
+static bool is_odd(void *context, uint32_t session)
+{
+    ++*(uint32_t *)context;
+    return session % 2 == 1;
+}
+
+static bool done_where(struct world *world, uint64_t number, uint32_t *asked)
+{
+    struct key key = key_of(number);
+    struct claim_answers answers = to(world);
+    struct claim_filter filter = {.reads = is_odd, .context = asked};
+    return claim_done_where(&world->claims, &key, 1, &filter, &answers);
+}
+
+static void give_up(struct world *world, uint64_t number, uint64_t now_ns)
+{
+    struct key key = key_of(number);
+    struct claim_answers answers = to(world);
+    claim_fail(&world->claims, &key, 1, now_ns, &answers);
+}
+
+static void test_where_not_all_can_read_the_others_wait_on(void **state)
+{
+    (void)state;
+    struct world world;
+    uint32_t asked = 0;
+    open_world(&world, 8, 8);
+    assert_false(done_where(&world, 1, &asked)); /* nobody claims it */
+    assert_int_equal(take(&world, 1, 0, 0), STATUS_MINE);
+    for (uint32_t session = 1; session < 6; session++) {
+        assert_int_equal(wait_for(&world, 1, session, session, 50), STATUS_PENDING);
+    }
+    assert_true(done_where(&world, 1, &asked));
+    assert_int_equal(asked, 5);
+    assert_int_equal(world.answer_count, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(world.answers[i].session, 1 + 2 * i);
+        assert_int_equal(world.answers[i].status, STATUS_OK);
+    }
+    assert_int_equal(take(&world, 1, 7, 0), STATUS_OTHER);
+    /* Nothing changes for them until the block is where all can read it. */
+    assert_true(done_where(&world, 1, &asked));
+    assert_int_equal(world.answer_count, 3);
+    done(&world, 1);
+    assert_int_equal(world.answer_count, 5);
+    assert_int_equal(world.answers[3].session, 2);
+    assert_int_equal(world.answers[4].session, 4);
+    /* With none left the claim is over. */
+    assert_int_equal(take(&world, 1, 7, 0), STATUS_MINE);
+    assert_int_equal(wait_for(&world, 1, 3, 9, 50), STATUS_PENDING);
+    assert_false(done_where(&world, 1, &asked));
+    assert_int_equal(world.answer_count, 6);
+    assert_int_equal(take(&world, 1, 2, 0), STATUS_MINE);
+    arena_close(&world.arena);
+}
+
+static void test_what_will_not_come_is_the_first_waiters_to_compute(void **state)
+{
+    (void)state;
+    struct world world;
+    open_world(&world, 8, 8);
+    give_up(&world, 1, 0); /* nobody claims it */
+    assert_int_equal(take(&world, 1, 0, 0), STATUS_MINE);
+    assert_int_equal(wait_for(&world, 1, 2, 2, 50), STATUS_PENDING);
+    assert_int_equal(wait_for(&world, 1, 4, 4, 50), STATUS_PENDING);
+    give_up(&world, 1, 0);
+    assert_int_equal(world.answer_count, 1);
+    assert_int_equal(world.answers[0].session, 2);
+    assert_int_equal(world.answers[0].status, STATUS_MINE);
+    assert_int_equal(take(&world, 1, 2, 0), STATUS_MINE);
+    give_up(&world, 1, 0);
+    give_up(&world, 1, 0);
+    assert_int_equal(world.answer_count, 2);
+    assert_int_equal(take(&world, 1, 6, 0), STATUS_MINE);
+    arena_close(&world.arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -290,6 +367,8 @@ int main(void)
         cmocka_unit_test(test_late_waits_and_late_claims_end),
         cmocka_unit_test(test_a_cancelled_wait_is_never_answered),
         cmocka_unit_test(test_limits_are_statuses),
+        cmocka_unit_test(test_where_not_all_can_read_the_others_wait_on),
+        cmocka_unit_test(test_what_will_not_come_is_the_first_waiters_to_compute),
         cmocka_unit_test(test_every_wait_ends_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

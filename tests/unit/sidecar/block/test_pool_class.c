@@ -144,6 +144,24 @@ static void test_a_class_without_extents_is_of_the_tier_that_is_asked_for(void *
     heir_close(&heir);
 }
 
+static void test_a_class_that_nobody_took_is_not_found(void **state)
+{
+    (void)state;
+    struct heir heir;
+    die_with_one(&heir, SLOT_TIER_HOST);
+    struct pool *pool = &heir_blocks(&heir)->pool;
+    /* One of the size, of no tier yet: whoever takes it first says which. */
+    assert_int_equal(pool_class_adopt(heir_blocks(&heir), 2, 8192), STATUS_OK);
+    assert_int_equal(pool_class_find(pool, 8192, SLOT_TIER_HOST), POOL_NONE);
+    assert_int_equal(pool_class_find(pool, 8192, SLOT_TIER_DEVICE), POOL_NONE);
+    assert_int_equal(pool_class_find(pool, 4096, SLOT_TIER_HOST), 1);
+    assert_int_equal(pool_class_find(pool, 4096, SLOT_TIER_DEVICE), POOL_NONE);
+    assert_int_equal(fixture_class_in(&heir.fixture, 8192, SLOT_TIER_DEVICE), 2);
+    assert_int_equal(pool_class_find(pool, 8192, SLOT_TIER_DEVICE), 2);
+    assert_int_equal(pool_class_find(pool, 8192, SLOT_TIER_HOST), POOL_NONE);
+    heir_close(&heir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +172,7 @@ int main(void)
         cmocka_unit_test(test_one_size_in_two_tiers_is_two_classes),
         cmocka_unit_test(test_a_class_comes_back_in_the_tier_of_its_extents),
         cmocka_unit_test(test_a_class_without_extents_is_of_the_tier_that_is_asked_for),
+        cmocka_unit_test(test_a_class_that_nobody_took_is_not_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

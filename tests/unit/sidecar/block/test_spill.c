@@ -189,7 +189,7 @@ static void failures_are_counted_and_tried_again(void **state)
 static void a_clean_stop_saves_all_that_is_worth_it(void **state)
 {
     (void)state;
-    uint32_t cursor = 0;
+    struct cold_cursor cursor = {0};
     uint32_t steps = 0;
     world.tier.depth = 3;
     for (uint64_t i = 0; i < 10; i++) {

@@ -264,7 +264,7 @@ static void who_says_nothing_is_sent_away_or_forgotten(void **state)
     char byte;
     int client = knock();
     settle();
-    world.table.now_ns += 100 * DOOR_GREETING_NS; /* it ended a long sleep: its time begins */
+    world.table.now_ns += 100 * DOOR_GREETING_NS; /* of the sleep that it ended */
     door_tick(&door);
     assert_int_equal(only_session()->state, SESSION_GREETING);
     world.table.now_ns += DOOR_GREETING_NS;
@@ -275,13 +275,13 @@ static void who_says_nothing_is_sent_away_or_forgotten(void **state)
     assert_int_equal(world.table.active_count, 0);
     assert_int_equal(recv(client, &byte, 1, 0), 0);
     (void)close(client);
-    client = knock();
+    client = knock(); /* or goes by itself */
     settle();
-    (void)close(client); /* or goes by itself */
+    (void)close(client);
     settle();
     assert_int_equal(world.table.active_count, 0);
     assert_int_equal(world.table.greetings, 0);
-    client = attach(); /* which may be silent for ever */
+    client = attach(); /* and may then be silent for ever */
     world.table.now_ns += 100 * DOOR_GREETING_NS;
     door_tick(&door);
     assert_int_equal(only_session()->state, SESSION_ATTACHED);

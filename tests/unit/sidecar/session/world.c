@@ -42,7 +42,7 @@ static void give_device(struct world *world, uint32_t extents)
         world->slabs.slab[i].fd = eventfd(i + 1, EFD_CLOEXEC);
         assert_true(world->slabs.slab[i].fd >= 0);
     }
-    world->device = (struct welcome_device){.slabs = &world->slabs, .pool_id = 77, .usable = true};
+    world->device = (struct device_gift){.slabs = &world->slabs, .pool_id = 77, .usable = true};
     memset(world->device.uuid.byte, WORLD_GPU, sizeof world->device.uuid.byte);
     world->gifts.devices = &world->device;
     world->gifts.device_count = 1;

@@ -34,7 +34,7 @@ struct world {
     struct loop *loop;
     struct session_table table;
     struct welcome_gifts gifts;
-    struct welcome_device device; /* of a world of two tiers */
+    struct device_gift device; /* of a world of two tiers */
     struct slab_pool slabs; /* numbers and descriptors of nothing: nobody maps them */
 };
 
