@@ -3,7 +3,6 @@
 
 #include "bench/clock.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,33 +13,6 @@
 #define EXTENT_LEAST_BYTES (UINT64_C(1) << 20)
 #define EXTENT_MOST_BYTES (UINT64_C(256) << 20)
 #define SLOW_PREFAULT_BYTES (UINT64_C(1) << 30)
-
-/* The program: --cisternd, else ../sidecar/cisternd seen from ours. */
-static bool find_program(const char *given, char out_path[PATH_MAX])
-{
-    char wanted[PATH_MAX];
-    if (given != NULL) {
-        snprintf(wanted, sizeof wanted, "%s", given);
-    } else {
-        ssize_t length = readlink("/proc/self/exe", wanted, sizeof wanted - 1);
-        if (length < 0) {
-            return false;
-        }
-        wanted[length] = '\0';
-        char *slash = strrchr(wanted, '/');
-        static const char tail[] = "/../sidecar/cisternd";
-        if (slash == NULL || (size_t)(slash - wanted) + sizeof tail > sizeof wanted) {
-            return false;
-        }
-        memcpy(slash, tail, sizeof tail);
-    }
-    if (realpath(wanted, out_path) == NULL || access(out_path, X_OK) != 0) {
-        fprintf(stderr, "cistern-bench: no sidecar at %s: %s; build it, or give --cisternd PATH\n",
-            wanted, strerror(errno));
-        return false;
-    }
-    return true;
-}
 
 /* The pool is cut into a power of two of bytes, a sixteenth of it: round up to a whole number. */
 static uint64_t round_pool(uint64_t bytes)
@@ -71,7 +43,7 @@ static bool start_private(
     char folder[PATH_MAX + 8];
     char size[40];
     char admit[] = "--nvme-admit=always";
-    if (!find_program(options->cisternd_path, program) ||
+    if (!process_find(options->cisternd_path, "../sidecar/cisternd", "--cisternd", program) ||
         !process_prepare(&daemon->process, "cistern.sock")) {
         return false;
     }
@@ -153,6 +125,16 @@ void daemon_stop(struct daemon *daemon)
         fputs("cistern-bench: cisternd ended by itself during the run\n", stderr);
     }
     process_stop(&daemon->process);
+}
+
+void daemon_clean_cold(const char *folder)
+{
+    static const char *const names[] = {"cistern.tier", "cistern.tier.lock", "cistern.lock"};
+    char path[PATH_MAX];
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        (void)unlink(path);
+    }
 }
 
 uint64_t daemon_memory_available(void)

@@ -33,6 +33,9 @@ bool daemon_start_cold(const struct options *options, uint64_t pool_bytes, uint6
 /* Stop it if it is ours. Accepts one that never started. */
 void daemon_stop(struct daemon *daemon);
 
+/* Remove what a stopped one with a cold tier has left in `folder`. */
+void daemon_clean_cold(const char *folder);
+
 /* Memory that may be used without swapping, from /proc/meminfo; 0 if unknown. */
 uint64_t daemon_memory_available(void);
 

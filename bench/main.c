@@ -18,6 +18,7 @@ static const scenario_run runs[SCENARIO_COUNT] = {
     [SCENARIO_POLICY] = scenario_policy,
     [SCENARIO_NVME] = scenario_nvme,
     [SCENARIO_GPU] = scenario_gpu,
+    [SCENARIO_ENGINE] = scenario_engine,
 };
 
 int main(int argc, char **argv)

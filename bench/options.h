@@ -24,6 +24,7 @@ enum scenario_kind {
     SCENARIO_POLICY,
     SCENARIO_NVME,
     SCENARIO_GPU,
+    SCENARIO_ENGINE,
     SCENARIO_COUNT
 };
 
@@ -44,6 +45,7 @@ struct options {
     const char *generate;
     const char *device; /* NULL: auto */
     const char *dir_path;
+    const char *model_path;
     uint64_t seed;
     uint64_t entries;
     uint64_t blocks;

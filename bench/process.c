@@ -39,6 +39,34 @@ static void on_signal(int number)
     _exit(128 + number);
 }
 
+bool process_find(
+    const char *given, const char *beside, const char *option, char out_path[PATH_MAX])
+{
+    char wanted[PATH_MAX];
+    if (given != NULL) {
+        snprintf(wanted, sizeof wanted, "%s", given);
+    } else {
+        ssize_t length = readlink("/proc/self/exe", wanted, sizeof wanted - 1);
+        if (length < 0) {
+            return false;
+        }
+        wanted[length] = '\0';
+        char *slash = strrchr(wanted, '/');
+        size_t room = slash == NULL ? 0 : sizeof wanted - (size_t)(slash + 1 - wanted);
+        if (strlen(beside) >= room) {
+            return false;
+        }
+        memcpy(slash + 1, beside, strlen(beside) + 1);
+    }
+    if (realpath(wanted, out_path) == NULL || access(out_path, X_OK) != 0) {
+        fprintf(stderr, "cistern-bench: nothing to run at %s: %s; build it%s%s%s\n", wanted,
+            strerror(errno), option == NULL ? "" : ", or give ", option == NULL ? "" : option,
+            option == NULL ? "" : " PATH");
+        return false;
+    }
+    return true;
+}
+
 void process_guard(void)
 {
     guard_owner = getpid();

@@ -7,6 +7,7 @@
 #ifndef CISTERN_BENCH_PROCESS_H
 #define CISTERN_BENCH_PROCESS_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -19,6 +20,11 @@ struct process {
     char socket_path[PROCESS_PATH_BYTES];
     char lock_path[PROCESS_PATH_BYTES]; /* what cisternd leaves beside its socket */
 };
+
+/* A program: `given`, else the one at `beside`, seen from ours. `option`, if not NULL, is how to
+ * name another. Returns false with a line on stderr if there is none. */
+bool process_find(
+    const char *given, const char *beside, const char *option, char out_path[PATH_MAX]);
 
 /* Remove what was started if SIGINT, SIGTERM or SIGHUP ends the bench; once, before the first
  * start. */

@@ -25,6 +25,7 @@ bool scenario_codec(const struct options *options, struct report *report);
 bool scenario_policy(const struct options *options, struct report *report);
 bool scenario_nvme(const struct options *options, struct report *report);
 bool scenario_gpu(const struct options *options, struct report *report);
+bool scenario_engine(const struct options *options, struct report *report);
 bool scenario_restart(const struct options *options, struct report *report);
 
 #endif

@@ -12,11 +12,11 @@
 #include "bench/replay.h"
 #include "bench/reuse_summary.h"
 #include "bench/trace.h"
+#include "bench/trace_choice.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define WORKERS_DEFAULT 4u
 #define BLOCK_BYTES_DEFAULT (UINT64_C(64) << 10)
@@ -27,21 +27,6 @@
 #define AIM_S 25.0 /* how long a run should take when nobody says otherwise */
 #define ATTACH_TIMEOUT_NS (60 * CLOCK_NS_PER_S)
 #define RUN_TIMEOUT_NS (3600 * CLOCK_NS_PER_S)
-
-/* --trace, else $CISTERN_TRACES, else the public traces beside the repository, else our own small
- * one. */
-static const char *choose_trace(const struct options *options)
-{
-    static const char beside[] = BENCH_SOURCE_ROOT "/../shared/traces/agent";
-    const char *named = getenv("CISTERN_TRACES");
-    if (options->trace_path != NULL) {
-        return options->trace_path;
-    }
-    if (named != NULL && *named != '\0') {
-        return named;
-    }
-    return access(beside, R_OK) == 0 ? beside : BENCH_SOURCE_ROOT "/bench/traces/small.jsonl";
-}
 
 static uint64_t round_up(uint64_t value, uint64_t step)
 {
@@ -185,7 +170,7 @@ static bool run(const struct options *options, struct report *report, const stru
 
 bool scenario_reuse(const struct options *options, struct report *report)
 {
-    const char *path = choose_trace(options);
+    const char *path = trace_choice(options->trace_path);
     struct trace trace = {0};
     if (options->block_tokens > 65536) {
         fputs("cistern-bench: --block-tokens: 65536 at most\n", stderr);

@@ -14,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define BLOCK_BYTES (UINT64_C(256) << 10)
 #define POOL_BYTES (UINT64_C(256) << 20)
@@ -163,16 +162,6 @@ static bool prepare(struct scene *scene, const char *folder)
            client_fill(scene->reader, options->seed, 0, HOT_KEYS, BLOCK_BYTES, false);
 }
 
-static void remove_files(const char *folder)
-{
-    static const char *const names[] = {"cistern.tier", "cistern.tier.lock", "cistern.lock"};
-    char path[256];
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        snprintf(path, sizeof path, "%.200s/%s", folder, names[i]);
-        (void)unlink(path);
-    }
-}
-
 bool spill_hits_measure(
     const struct options *options, const char *folder, struct spill_hits *out_hits)
 {
@@ -195,7 +184,7 @@ bool spill_hits_measure(
     }
     cistern_close(&scene.reader);
     daemon_stop(&scene.daemon);
-    remove_files(folder);
+    daemon_clean_cold(folder);
     free(scene.hot);
     stats_close(&scene.samples);
     if (scene.shared != NULL) {

@@ -17,7 +17,7 @@
 
 #define NAME TIER_NVME_FILE
 #define NAME_NEW TIER_NVME_FILE ".new"
-#define LOCK_WAIT_NS UINT64_C(1000000000)
+#define LOCK_WAIT_NS UINT64_C(3000000000)
 #define LOCK_LOOK_NS 10000000
 
 /* Say what the system refused, and what helps. */

@@ -31,7 +31,7 @@ struct nvme_file {
 };
 
 /* Open or make the file of `bytes`, cut into regions. A file of ours of another size is made anew:
- * it is a cache. Waits up to a second for the lock. Returns 0; STATUS_BUSY, STATUS_IO,
+ * it is a cache. Waits up to three seconds for the lock. Returns 0; STATUS_BUSY, STATUS_IO,
  * STATUS_DENIED, STATUS_VERSION, STATUS_INVALID; `why` says what, and the remedy; when it is 0,
  * what a person should know, or "". */
 int nvme_file_open(const char *directory, uint64_t bytes, uint64_t region_bytes,
