@@ -2,6 +2,7 @@
 #include "libclient/python/binding.h"
 
 #include "libclient/python/failure.h"
+#include "libclient/python/pieces.h"
 
 struct anchor *binding_enter(PyObject *handle)
 {
@@ -136,6 +137,9 @@ static PyMethodDef *binding_methods(void)
         {"prefetch", binding_prefetch, METH_O, "prefetch(keys)"},
         {"put", binding_put, METH_VARARGS, "put(key, parent or None, data)"},
         {"reserve", binding_reserve, METH_VARARGS, "reserve(count, timeout_ns) -> list of Slot"},
+        {"read_pieces", pieces_read, METH_VARARGS, "read_pieces(keys, pieces, each) -> count"},
+        {"write_pieces", pieces_write, METH_VARARGS,
+            "write_pieces(keys, parent or None, pieces, each, timeout_ns) -> count"},
         {"flush", binding_flush, METH_O, "flush(timeout_ns)"},
         {"claim", binding_claim, METH_O, "claim(key) -> status"},
         {"unclaim", binding_unclaim, METH_O, "unclaim(key)"},

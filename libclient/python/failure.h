@@ -12,6 +12,7 @@
 struct failure_state {
     PyObject *error_of; /* cistern._errors.error_of */
     PyTypeObject *handle;
+    PyTypeObject *device;
     PyTypeObject *keys;
     PyTypeObject *blocks;
     PyTypeObject *slot;

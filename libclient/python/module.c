@@ -5,6 +5,7 @@
 #include "libclient/python/pinned.h"
 #include "libclient/python/slots.h"
 #include "libclient/python/tensor.h"
+#include "libclient/python/transit.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -29,6 +30,7 @@ static int fill(PyObject *module)
     state->error_of = PyObject_GetAttrString(errors, "error_of");
     Py_DECREF(errors);
     if (state->error_of == NULL || add_type(module, binding_spec(), &state->handle) != 0 ||
+        add_type(module, transit_spec(), &state->device) != 0 ||
         add_type(module, keys_spec(), &state->keys) != 0 ||
         add_type(module, pinned_spec(), &state->blocks) != 0 ||
         add_type(module, slots_spec(), &state->slot) != 0 ||
@@ -43,6 +45,7 @@ static int traverse(PyObject *module, visitproc visit, void *arg)
     const struct failure_state *state = PyModule_GetState(module);
     Py_VISIT(state->error_of);
     Py_VISIT(state->handle);
+    Py_VISIT(state->device);
     Py_VISIT(state->keys);
     Py_VISIT(state->blocks);
     Py_VISIT(state->slot);
@@ -55,6 +58,7 @@ static int clear(PyObject *module)
     struct failure_state *state = PyModule_GetState(module);
     Py_CLEAR(state->error_of);
     Py_CLEAR(state->handle);
+    Py_CLEAR(state->device);
     Py_CLEAR(state->keys);
     Py_CLEAR(state->blocks);
     Py_CLEAR(state->slot);
