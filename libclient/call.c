@@ -177,7 +177,7 @@ int call_wait(struct cistern *handle, struct core_seat *seat, uint64_t deadline_
             return count > 0 ? STATUS_OK : STATUS_NO_SERVER;
         }
         if (now >= deadline_ns) {
-            /* Late because it is gone? Who only ever waits for less than a slice would never know. */
+            /* Late because it is gone? Who waits for less than a slice would never know. */
             return reattach_look(handle, seat->attach) == STATUS_OK ? STATUS_BUSY
                                                                     : STATUS_NO_SERVER;
         }
