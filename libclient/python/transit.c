@@ -18,10 +18,11 @@ static PyObject *new_device(PyTypeObject *type, PyObject *arguments, PyObject *w
         PyErr_SetString(PyExc_TypeError, "Device() takes a Handle");
         return NULL;
     }
-    struct device *self = (struct device *)PyType_GenericAlloc(type, 0);
-    struct anchor *anchor = self == NULL ? NULL : binding_enter(handle);
+    PyObject *object = PyType_GenericAlloc(type, 0);
+    struct device *self = (struct device *)object;
+    struct anchor *anchor = object == NULL ? NULL : binding_enter(handle);
     if (anchor == NULL) {
-        Py_XDECREF(self);
+        Py_XDECREF(object);
         return NULL;
     }
     int status;
@@ -30,12 +31,12 @@ static PyObject *new_device(PyTypeObject *type, PyObject *arguments, PyObject *w
     {
         self->device = NULL;
         anchor_drop(anchor);
-        Py_DECREF(self);
+        Py_DECREF(object);
         return failure_raise(handle, status);
     }
     self->anchor = anchor;
     self->handle = Py_NewRef(handle);
-    return (PyObject *)self;
+    return object;
 }
 
 static void let_go(struct device *self)

@@ -63,7 +63,7 @@ class Stub(unittest.TestCase):
             classes = {node.name: {part.name for part in node.body
                                    if isinstance(part, ast.FunctionDef)}
                        for node in ast.parse(stub.read()).body if isinstance(node, ast.ClassDef)}
-        self.assertEqual(set(classes), {"Keys", "Tensor", "Blocks", "Slot", "Handle"})
+        self.assertEqual(set(classes), {"Keys", "Tensor", "Blocks", "Slot", "Handle", "Device"})
         for name, stubbed in classes.items():
             real = {word for word in vars(getattr(_cistern, name)) if not word.startswith("__")}
             self.assertEqual({word for word in stubbed if not word.startswith("__")}, real, name)
