@@ -49,7 +49,7 @@ const char *const scenario_summaries[SCENARIO_COUNT] = {
     [SCENARIO_POLICY] = "TRACE...: what a cache of each size would hit, by eviction policy",
     [SCENARIO_CODEC] = "blocks at rest: ratio, rate and error of each codec; verifying, sealing",
     [SCENARIO_NVME] = "spill to and fetch from a local disk, beside fio",
-    [SCENARIO_GPU] = "copies between pool, engine and host, beside the device's own",
+    [SCENARIO_GPU] = "copies, hits and commits in a GPU's memory, beside the device's own",
     [SCENARIO_RESTART] = "kill -9 of the server, until another client hits again",
 };
 
@@ -59,9 +59,9 @@ static const struct option_row rows[] = {
     {"socket", KIND_TEXT, offsetof(struct options, socket_path),
         ON_SIDECAR & ~(ON(PUT) | ON(GET) | ON(SERVER) | ON(RESTART) | ON(NVME)),
         "PATH of a running sidecar (default: start a private one)"},
-    {"cisternd", KIND_TEXT, offsetof(struct options, cisternd_path), ON_SIDECAR,
+    {"cisternd", KIND_TEXT, offsetof(struct options, cisternd_path), ON_SIDECAR | ON(GPU),
         "PATH of the sidecar's program (default: beside this one)"},
-    {"seed", KIND_COUNT, offsetof(struct options, seed), ON_ALL & ~(ON(REUSE) | ON(GPU)),
+    {"seed", KIND_COUNT, offsetof(struct options, seed), ON_ALL & ~ON(REUSE),
         "NUMBER that the keys, or the blocks, are made from (default 42)"},
     {"runs", KIND_COUNT, offsetof(struct options, runs), ON_ALL & ~(ON(REUSE) | ON(POLICY)),
         "how many runs the median is taken of (default 5)"},
