@@ -35,6 +35,7 @@ bool client_open(const struct client_settings *settings, cistern_t **out_handle)
         .pins_per_thread = settings->pins_per_thread,
         .grants_ahead = settings->grants_ahead,
         .timeout_ns = WAIT_NS,
+        .device = settings->device,
     };
     int status = cistern_open(&options, out_handle);
     return status == CISTERN_OK || client_failed("open", status);

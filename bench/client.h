@@ -16,6 +16,7 @@ struct client_settings {
     uint32_t pins_per_thread; /* 0: the library's default; the same of the following */
     uint32_t grants_ahead;
     uint32_t threads_max;
+    const char *device; /* NULL: none */
 };
 
 /* Returns false after a line on stderr. */

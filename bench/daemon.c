@@ -32,6 +32,8 @@ struct wish {
     bool kept;
     const char *cold_folder; /* NULL: no cold tier */
     uint64_t cold_bytes;
+    const char *device; /* NULL: none */
+    uint64_t device_bytes;
 };
 
 static bool start_private(
@@ -43,6 +45,9 @@ static bool start_private(
     char folder[PATH_MAX + 8];
     char size[40];
     char admit[] = "--nvme-admit=always";
+    char device[128];
+    char device_pool[48];
+    char promote[] = "--device-promote=never";
     if (!process_find(options->cisternd_path, "../sidecar/cisternd", "--cisternd", program) ||
         !process_prepare(&daemon->process, "cistern.sock")) {
         return false;
@@ -68,6 +73,14 @@ static bool start_private(
         argv[15] = folder;
         argv[16] = size;
         argv[17] = admit;
+    }
+    if (wish->device != NULL) {
+        snprintf(device, sizeof device, "--device=%s", wish->device);
+        snprintf(device_pool, sizeof device_pool, "--device-pool=%lluMiB",
+            (unsigned long long)(wish->device_bytes >> 20));
+        argv[15] = device;
+        argv[16] = device_pool;
+        argv[17] = promote;
     }
     if (wish->pool_bytes >= SLOW_PREFAULT_BYTES) {
         fprintf(stderr, "starting cisternd: it touches all of its pool of %.1f GiB first\n",
@@ -116,6 +129,17 @@ bool daemon_start_cold(const struct options *options, uint64_t pool_bytes, uint6
         .core = core,
         .cold_folder = cold_folder,
         .cold_bytes = cold_bytes};
+    return start(options, &wish, out_daemon);
+}
+
+bool daemon_start_device(const struct options *options, uint64_t pool_bytes,
+    uint64_t slot_min_bytes, const char *device, uint64_t device_bytes, struct daemon *out_daemon)
+{
+    struct wish wish = {.pool_bytes = pool_bytes,
+        .slot_min_bytes = slot_min_bytes,
+        .core = -1,
+        .device = device,
+        .device_bytes = device_bytes};
     return start(options, &wish, out_daemon);
 }
 

@@ -30,6 +30,11 @@ bool daemon_start_kept(const struct options *options, uint64_t pool_bytes, uint6
 bool daemon_start_cold(const struct options *options, uint64_t pool_bytes, uint64_t slot_min_bytes,
     int core, const char *cold_folder, uint64_t cold_bytes, struct daemon *out_daemon);
 
+/* The same without a keeper, with `device_bytes` of the memory of a GPU, to which nothing is copied
+ * by itself. */
+bool daemon_start_device(const struct options *options, uint64_t pool_bytes,
+    uint64_t slot_min_bytes, const char *device, uint64_t device_bytes, struct daemon *out_daemon);
+
 /* Stop it if it is ours. Accepts one that never started. */
 void daemon_stop(struct daemon *daemon);
 

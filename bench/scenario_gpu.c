@@ -1,9 +1,11 @@
-/* scenario_gpu: copies between pool, engine and host beside the device's own, marks, opening.
+/* scenario_gpu: copies between pool, engine and host beside the device's own, marks, opening; and
+ * what a worker gets of a sidecar with memory of the device.
  *
  * A figure of a device comes from a device: without one, or on the tests' double, the scenario says
  * so and prints none. On the double everything is done all the same, so that a test can see that it
  * works.
  */
+#include "bench/gpu_pool.h"
 #include "bench/gpu_run.h"
 #include "bench/scenario.h"
 #include "bench/table.h"
@@ -115,6 +117,75 @@ static bool measure_rest(
     return good;
 }
 
+/* Both sides of a measurement, and what is said of them. */
+static void report_both(struct table *table, struct report *report, const char *what,
+    const char *goal, const char *unit, const char *key, const char *floor_key,
+    const struct stats *measured, const struct stats *floor)
+{
+    struct stats ours = *measured;
+    struct stats least = *floor;
+    char text[64];
+    const double percent[] = {50, 99};
+    for (size_t i = 0; i < sizeof percent / sizeof percent[0]; i++) {
+        (void)snprintf(text, sizeof text, "%s, p%.0f", what, percent[i]);
+        table_measure(table, text, i == 0 ? goal : "", unit, stats_percentile(&ours, percent[i]),
+            stats_percentile(&least, percent[i]));
+        (void)snprintf(text, sizeof text, "%s_p%.0f", key, percent[i]);
+        report_number(report->root, text, stats_percentile(&ours, percent[i]));
+        (void)snprintf(text, sizeof text, "%s_p%.0f", floor_key, percent[i]);
+        report_number(report->root, text, stats_percentile(&least, percent[i]));
+    }
+}
+
+static bool measure_handles(
+    const struct gpu_pool *pool, uint64_t runs, struct table *table, struct report *report)
+{
+    double with[RUNS_MOST];
+    double without[RUNS_MOST];
+    for (uint64_t i = 0; i < runs; i++) {
+        without[i] = gpu_pool_open_ms(pool, false);
+        with[i] = gpu_pool_open_ms(pool, true);
+        if (without[i] < 0 || with[i] < 0) {
+            return false;
+        }
+    }
+    table_measure(table, "a handle with a device is open", "50 ms", "ms",
+        stats_median_of(with, runs), stats_median_of(without, runs));
+    report_number(report->root, "handle_open_ms", stats_median_of(with, runs));
+    report_number(report->root, "handle_open_host_ms", stats_median_of(without, runs));
+    return true;
+}
+
+static bool measure_pool(
+    const struct options *options, struct gpu_run *run, struct table *table, struct report *report)
+{
+    struct gpu_pool pool;
+    struct gpu_pool_hits hits = {0};
+    struct gpu_pool_commits commits = {0};
+    size_t hit_room = options->runs * GPU_POOL_HITS;
+    size_t commit_room = options->runs * GPU_POOL_COMMITS;
+    bool good = gpu_pool_open(options, run, &pool) && stats_open(&hits.device, hit_room) &&
+                stats_open(&hits.host, hit_room) && stats_open(&commits.seen, commit_room) &&
+                stats_open(&commits.floor, commit_room);
+    for (uint64_t i = 0; i < options->runs && good; i++) {
+        good = gpu_pool_hits(&pool, &hits) && gpu_pool_commits(&pool, &commits);
+    }
+    if (good && measure_handles(&pool, options->runs, table, report)) {
+        report_both(table, report, "a hit, to a device pointer", "≤ 50 ns", "ns", "hit_device_ns",
+            "hit_host_ns", &hits.device, &hits.host);
+        report_both(table, report, "a commit is seen after the stream", "", "us", "commit_us",
+            "commit_floor_us", &commits.seen, &commits.floor);
+    } else {
+        good = false;
+    }
+    stats_close(&hits.device);
+    stats_close(&hits.host);
+    stats_close(&commits.seen);
+    stats_close(&commits.floor);
+    gpu_pool_close(&pool);
+    return good;
+}
+
 static void say(const struct gpu_run *run, const struct table *table, struct report *report)
 {
     char uuid[GPU_UUID_TEXT];
@@ -125,7 +196,10 @@ static void say(const struct gpu_run *run, const struct table *table, struct rep
     table_print(table, report->people);
     fputs("  gather, scatter: blocks anywhere in the pool, from and to one engine's tensors;\n"
           "  floor: the driver's own copy of all in one piece; of a mark: waiting for the stream;\n"
-          "  of an opened pool: as much memory in one piece\n",
+          "  of an opened pool: as much memory in one piece; of a handle: one without a device; of "
+          "a hit: a block of\n"
+          "  host memory, by the same handle; of a commit: until a word that the stream's callback "
+          "writes is seen\n",
         report->people);
     report_text(report->root, "device", run->gpu.name);
     report_number(report->root, "driver", run->driver.version);
@@ -151,7 +225,8 @@ bool scenario_gpu(const struct options *options, struct report *report)
     }
     table_start(&table, "", "floor");
     bool good = measure_copies(options, &run, &table, report) &&
-                measure_rest(options, &run, &table, report);
+                measure_rest(options, &run, &table, report) &&
+                measure_pool(options, &run, &table, report);
     bool is_double = run.is_double;
     if (good && !is_double) {
         say(&run, &table, report);

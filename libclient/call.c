@@ -177,9 +177,11 @@ int call_wait(struct cistern *handle, struct core_seat *seat, uint64_t deadline_
             return count > 0 ? STATUS_OK : STATUS_NO_SERVER;
         }
         if (now >= deadline_ns) {
-            /* Late because it is gone? Who waits for less than a slice would never know. */
-            return reattach_look(handle, seat->attach) == STATUS_OK ? STATUS_BUSY
-                                                                    : STATUS_NO_SERVER;
+            /* Late because it is gone? Who waits for less than a slice would never know. Who does
+             * not wait at all pays for no look. */
+            bool waited = deadline_ns > start;
+            return waited && reattach_look(handle, seat->attach) != STATUS_OK ? STATUS_NO_SERVER
+                                                                              : STATUS_BUSY;
         }
         if (now - start < handle->spin_ns) {
             shared_relax();

@@ -13,7 +13,8 @@ if ((status != 77)) || [[ $said != *"all was done, no figure means anything"* ]]
     echo "exit status $status, and: $said"
     exit 1
 fi
-if [[ $(wc -l <<<"$said") != 1 || -s $json ]]; then
+# Beside the lines of its sidecar's log.
+if [[ $(grep -cvE '^[0-9-]+T[0-9:.]+Z ' <<<"$said") != 1 || -s $json ]]; then
     echo "figures of a double: $said"
     cat "$json"
     exit 1

@@ -83,7 +83,8 @@ struct meeting {
     struct child worker; /* in the test's own namespace; its child is process 1 of another one */
 };
 
-/* From now on, children are in a namespace of their own, the first of them its process 1. */
+/* From now on, children are in a namespace of their own, the first of them its process 1. The
+ * process itself can make no thread any more, so it ends by _exit(): LeakSanitizer makes one. */
 static void unshare_pids(struct child_page *page)
 {
     if (unshare(CLONE_NEWPID) != 0) {
@@ -112,7 +113,7 @@ static int work_apart(void *context, struct child_page *page)
 {
     child_await(page, 1);
     unshare_pids(page);
-    return child_run(be_first, context);
+    _exit(child_run(be_first, context));
 }
 
 static int serve_apart(void *context, struct child_page *page)
@@ -127,7 +128,7 @@ static int serve_apart(void *context, struct child_page *page)
     bool stopped = daemon_stop(&meeting->daemon);
     daemon_close(&meeting->daemon);
     child_need(page, stopped && ended == 0, "the worker ended with %d", ended);
-    return 0;
+    _exit(0);
 }
 
 /* Both before either has a namespace: a process can leave its own once. */
