@@ -76,7 +76,7 @@ static inline uint32_t hit_next(const struct attach *attach, const struct hint_p
     bool host_first, uint32_t *position)
 {
     if (LIKELY(attach->device_end == 0)) {
-        return hint_next_within(&attach->index, place, 0, attach->host_slots, position);
+        return hint_next_within(&attach->index, place, HINT_HOT, 0, attach->host_slots, position);
     }
     return hit_next_of_two(attach, place, host_first, position);
 }

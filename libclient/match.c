@@ -52,7 +52,7 @@ bool match_is_in(const struct attach *attach, const struct key *key, enum book_o
     uint32_t position = 0;
     uint32_t slot;
     do {
-        slot = hint_next_within(&attach->index, &place, first, end, &position);
+        slot = hint_next_within(&attach->index, &place, HINT_HOT, first, end, &position);
     } while (slot != HINT_NONE && !holds_here(attach, key, slot));
     return slot != HINT_NONE;
 }
@@ -66,7 +66,8 @@ static bool is_elsewhere(
     uint32_t position = 0;
     uint32_t slot;
     do { /* of the handle's own device is_hot() has looked at all */
-        slot = hint_next_within(index, place, attach->host_slots, index->slots, &position);
+        slot =
+            hint_next_within(index, place, HINT_HOT, attach->host_slots, index->slots, &position);
     } while (slot != HINT_NONE && !holds(attach, key, slot));
     return slot != HINT_NONE;
 }

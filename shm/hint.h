@@ -54,21 +54,20 @@ static inline void hint_prefetch(const struct index_view *index, const struct hi
     __builtin_prefetch(&index->hints[place->bucket[1]], 0, 3);
 }
 
-/* R1: the first candidate at or after position `*position` (0 to 15) with the key's tag and `kind`.
- * Returns its slot and moves `*position` behind it, or HINT_NONE. A hot slot is one of ours. */
-static inline uint32_t hint_next(const struct index_view *index, const struct hint_place *place,
-    uint32_t kind, uint32_t *position)
+/* R1: the first candidate at or after position `*position` (0 to 15) with the key's tag and `kind`
+ * whose number is in [first, end). Returns it and moves `*position` behind it, or HINT_NONE. Of hot
+ * ones such a range may be one memory of the pool: a number says in which tier a slot lies, so no
+ * line is read for it. */
+static inline uint32_t hint_next_within(const struct index_view *index,
+    const struct hint_place *place, uint32_t kind, uint32_t first, uint32_t end, uint32_t *position)
 {
     uint64_t wanted = (uint64_t)place->tag << 8 | kind;
     for (uint32_t at = *position; at < 16; at++) {
         const struct hint_bucket *bucket = &index->hints[place->bucket[at / 8]];
         uint64_t word = shared64_load_relaxed(&bucket->word[at % 8]);
-        if (word >> 32 != wanted || (uint32_t)word == 0) {
-            continue;
-        }
         uint32_t slot = hint_slot(word);
-        if (kind == HINT_HOT && slot >= index->slots) {
-            continue;
+        if (word >> 32 != wanted || slot < first || slot >= end) {
+            continue; /* an empty word's number is HINT_NONE, above any */
         }
         *position = at + 1;
         return slot;
@@ -77,24 +76,12 @@ static inline uint32_t hint_next(const struct index_view *index, const struct hi
     return HINT_NONE;
 }
 
-/* The first hot candidate of slots [first, end), which is one memory of the pool: a number says in
- * which tier a slot lies, so no line is read for it. Else as hint_next(). */
-static inline uint32_t hint_next_within(const struct index_view *index,
-    const struct hint_place *place, uint32_t first, uint32_t end, uint32_t *position)
+/* The same, of all numbers; a hot slot is one of ours. */
+static inline uint32_t hint_next(const struct index_view *index, const struct hint_place *place,
+    uint32_t kind, uint32_t *position)
 {
-    uint64_t wanted = (uint64_t)place->tag << 8 | HINT_HOT;
-    for (uint32_t at = *position; at < 16; at++) {
-        const struct hint_bucket *bucket = &index->hints[place->bucket[at / 8]];
-        uint64_t word = shared64_load_relaxed(&bucket->word[at % 8]);
-        uint32_t slot = hint_slot(word);
-        if (word >> 32 != wanted || slot < first || slot >= end) {
-            continue; /* an empty word's slot is above any */
-        }
-        *position = at + 1;
-        return slot;
-    }
-    *position = 16;
-    return HINT_NONE;
+    uint32_t end = kind == HINT_HOT ? index->slots : HINT_NONE;
+    return hint_next_within(index, place, kind, 0, end, position);
 }
 
 /* The calls below are the server's. */

@@ -173,6 +173,31 @@ static void test_a_million_random_keys_find_room(void **state)
     }
 }
 
+/* Copies of one block in three memories: who reads one of them sees no other's number. */
+static void test_a_range_of_numbers_is_one_memory(void **state)
+{
+    const struct table *table = *state;
+    const struct index_view *index = &table->index;
+    uint64_t random = check_seed();
+    struct key key = random_key(&random);
+    const uint32_t slots[] = {99, 100, 199, 200};
+    for (size_t i = 0; i < CHECK_COUNT(slots); i++) {
+        assert_true(hint_add(index, &key, HINT_HOT, slots[i]));
+    }
+    assert_true(hint_add(index, &key, HINT_COLD, 150));
+    struct hint_place place = hint_place_of(&key, index->hint_mask);
+    uint32_t position = 0;
+    uint32_t found = 0;
+    uint32_t slot;
+    while ((slot = hint_next_within(index, &place, HINT_HOT, 100, 200, &position)) != HINT_NONE) {
+        assert_true(slot == 100 || slot == 199);
+        found++;
+    }
+    assert_int_equal(found, 2);
+    position = 0;
+    assert_int_equal(hint_next_within(index, &place, HINT_HOT, 300, SLOTS, &position), HINT_NONE);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, make_table, drop_table)
@@ -182,6 +207,7 @@ int main(void)
         TEST(test_full_only_when_both_buckets_are),
         TEST(test_both_buckets_may_be_the_same),
         TEST(test_wild_slot_numbers_are_passed_over),
+        TEST(test_a_range_of_numbers_is_one_memory),
         TEST(test_a_million_random_keys_find_room),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
